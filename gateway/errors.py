@@ -1,0 +1,230 @@
+"""Every way a call or a configuration can fail, as one tree.
+
+An error carries what the rest of the gateway decides on: who is at fault (`source`), whether another
+try can help (`retry`), and what the client is told (`status`, `code`, `message`, `param`). It does not
+know any wire format: `gateway.formats` renders it in the dialect the client speaks.
+
+    GatewayError
+      ClientError      BadRequest 400 - Unauthenticated 401 - Forbidden 403 - UnknownRoute 404
+                       MethodNotAllowed 405 - ReadTimeout 408 - TooLarge 413 - Unsupported 400
+      UpstreamError    ConnectFailed 502 - TimedOut 504 - Rejected 4xx - Overloaded 429/503/529
+                       Failed 5xx - Broken (mid-stream)
+      GatewayFault     NoTarget 503 - StoreDown 503 - ShuttingDown 503 - Bug 500
+    ConfigError        path, line, where, hint (never rendered to a client)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Source = Literal["client", "gateway", "upstream"]
+Retry = Literal["never", "other_target", "same_target"]
+
+
+class GatewayError(Exception):
+    """The root: an error that a client is told about.
+
+    `status` is the HTTP status, `code` a stable machine-readable word, `param` the request field at
+    fault (a JSON path) or None. `retry_after_s` is in seconds, None when nobody said.
+    """
+
+    source: ClassVar[Source] = "gateway"
+    retry: Retry = "never"
+    status: int = 500
+    code: str = "internal_error"
+    kind: ClassVar[str] = "server_error"
+    """The broad class of the error: the `type` of OpenAI's error object."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+        if code is not None:
+            self.code = code
+        if status is not None:
+            self.status = status
+
+
+class ClientError(GatewayError):
+    """The caller sent something that cannot be served; another try will not help."""
+
+    source = "client"
+    status = 400
+    kind = "invalid_request_error"
+
+
+class BadRequest(ClientError):
+    """The body or a header is not what the endpoint takes."""
+
+    code = "invalid_request"
+
+
+class Unsupported(ClientError):
+    """A field that the chosen target cannot express and that would change the answer."""
+
+    code = "unsupported_parameter"
+
+
+class Unauthenticated(ClientError):
+    """No credential, or one that is wrong, expired or revoked: the client is not told which."""
+
+    status = 401
+    code = "invalid_api_key"
+    kind = "authentication_error"
+
+
+class Forbidden(ClientError):
+    """A known caller asks for what its key or tenant may not use."""
+
+    status = 403
+    code = "route_not_allowed"
+    kind = "permission_error"
+
+
+class UnknownRoute(ClientError):
+    """No route, or no endpoint, has this name."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class MethodNotAllowed(ClientError):
+    """The endpoint exists, the HTTP method does not fit."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class ReadTimeout(ClientError):
+    """The client did not send its request in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class TooLarge(ClientError):
+    """The body is larger than `server.max_body_bytes`."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class UpstreamError(GatewayError):
+    """The upstream failed, or refused; `raw` is its answer's body where there is one."""
+
+    source = "upstream"
+    retry: Retry = "other_target"
+    status = 502
+    code = "upstream_error"
+    kind = "upstream_error"
+    raw: bytes = b""
+
+
+class ConnectFailed(UpstreamError):
+    """No connection: refused, reset before an answer, DNS or TLS failure."""
+
+    code = "upstream_unreachable"
+
+
+class TimedOut(UpstreamError):
+    """Connect, first byte, gap or total timeout; the message says which."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class Rejected(UpstreamError):
+    """A 4xx of the upstream about the request itself: another target would say the same."""
+
+    retry: Retry = "never"
+    status = 400
+    code = "upstream_rejected"
+
+
+class Refused(Rejected):
+    """A 401 or 403: the upstream does not accept *our* credential; another target may."""
+
+    retry: Retry = "other_target"
+    code = "upstream_refused_credential"
+
+
+class Overloaded(UpstreamError):
+    """429, 503 or 529: the upstream is out of quota or capacity for now."""
+
+    status = 503
+    code = "upstream_overloaded"
+
+
+class Failed(UpstreamError):
+    """A 5xx of the upstream, or an answer that is not what its format promises."""
+
+    code = "upstream_failed"
+
+
+class Broken(UpstreamError):
+    """The answer ended before it was whole, after its beginning went to the client."""
+
+    retry: Retry = "never"
+    code = "stream_broken"
+
+
+class GatewayFault(GatewayError):
+    """The gateway itself cannot serve the call."""
+
+    status = 503
+
+
+class NoTarget(GatewayFault):
+    """The route exists, but none of its targets can take this call."""
+
+    code = "no_target"
+
+
+class StoreDown(GatewayFault):
+    """A store that the call needs does not answer. Never a 401."""
+
+    code = "store_down"
+
+
+class ShuttingDown(GatewayFault):
+    """The gateway stops before the answer was whole."""
+
+    code = "shutting_down"
+
+
+class Bug(GatewayFault):
+    """An exception nobody expected; logged once with its traceback under the request id."""
+
+    status = 500
+    code = "internal_error"
+
+
+class ConfigError(Exception):
+    """A file of the configuration that cannot be used.
+
+    `path` is the file, `line` its 1-based line (0: the file as a whole), `where` the place inside
+    (`routes.fast.targets[0]`, may be empty), `hint` what to do about it (may be empty).
+    """
+
+    def __init__(self, path: str, line: int, where: str, message: str, hint: str = "") -> None:
+        self.path, self.line, self.where, self.message, self.hint = path, line, where, message, hint
+        place = f"{path}:{line}" if line else path
+        text = f"{place} {where}: {message}" if where else f"{place}: {message}"
+        super().__init__(f"{text}, {hint}" if hint else text)
+
+
+class ConfigErrors(Exception):
+    """All that is wrong with a configuration, in the order of files and lines."""
+
+    def __init__(self, errors: list[ConfigError]) -> None:
+        self.errors = errors
+        super().__init__("\n".join(map(str, errors)))

@@ -1,0 +1,84 @@
+"""The seams of the gateway: Protocols only, no code.
+
+A protocol exists where a second implementation exists; each has a contract test that runs over all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from gateway.errors import UpstreamError
+from gateway.exchange import Call, Credential, Format, Request, Timeouts
+
+
+class Backend(Protocol):
+    """How a provider is spoken to. Pure: neither method waits, reads a clock or does I/O."""
+
+    name: str
+    formats: frozenset[Format]
+
+    def prepare(self, call: Call, model: str, credential: Credential) -> Request:
+        """Build the upstream request for `call`, asking for the upstream's `model`."""
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """Say what an answer with an error status means for the client and for the next try."""
+
+
+class Answer(Protocol):
+    """An open upstream answer. Bodies come decompressed. Always `close` it."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Read the whole body; raises Failed beyond `limit_bytes`, Broken when cut, TimedOut."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Iterate over the body as it arrives; raises Broken when it is cut, TimedOut on a gap."""
+
+    def close(self) -> None:
+        """Give the connection back when the body was read to its end, else drop it. Idempotent."""
+
+
+class Transport(Protocol):
+    """Sends a prepared request. Raises ConnectFailed or TimedOut; error statuses are answers."""
+
+    async def send(self, request: Request, timeouts: Timeouts) -> Answer:
+        """Send, and return once the answer's headers are there."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class KeyRecord(Protocol):
+    """A stored key, as far as authentication needs it; never its plain text."""
+
+    id: str
+    tenant: str
+    digest: bytes
+    routes: tuple[str, ...]
+    expires_unix_s: int | None
+    revoked: bool
+
+
+class KeyStore(Protocol):
+    """Keys made at run time. Synchronous: callers on an event loop use a thread.
+
+    Every method raises StoreDown when the store does not answer.
+    """
+
+    def add(self, record: KeyRecord) -> None:
+        """Store a new key; raises ValueError when its id is taken."""
+
+    def revoke(self, key_id: str) -> bool:
+        """Revoke a key at once and for good; False when there is none of that id."""
+
+    def list(self, tenant: str | None = None) -> Sequence[KeyRecord]:
+        """All keys, of one tenant or of all, oldest first; revoked ones included."""
+
+    def changed_since(self, revision: int) -> tuple[int, Sequence[KeyRecord]]:
+        """The newest revision, and the keys changed after `revision` (0: all of them)."""
+
+    def close(self) -> None:
+        """Release connections."""
