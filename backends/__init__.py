@@ -1,0 +1,1 @@
+"""How each provider is spoken to: one pure module per provider, and hosts that are only data."""
