@@ -1,0 +1,144 @@
+"""The Specs of routing.yaml and backends/presets.yaml: what may be written, with its limits.
+
+Data only: nothing here reads files, checks one field against another or fills in defaults that
+depend on something (`resolve` does). Descriptions land in the JSON schemas that editors show.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from gateway.config.spec import Seconds, Secret, Spec
+from gateway.exchange import Format
+
+Provider = Literal["openai_compatible", "azure", "scripted"]
+TransportName = Literal["aiohttp", "httpx"]
+StreamUsage = Literal["ask", "always", "never_ask"]
+Enabled = Literal["always", "with_key", "alone"]
+AnswerModel = Literal["upstream", "route"]
+
+BackendName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+RouteName = Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")]
+Bytes = Annotated[int, Meta(ge=1024, le=1 << 40)]
+Headers = Annotated[dict[str, str], Meta(description="HTTP headers added to every request.")]
+
+
+class ServerSpec(Spec, frozen=True, kw_only=True):
+    """How the gateway itself listens, and what it accepts."""
+
+    host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="The port; 0 takes a free one.")] = 4000
+    workers: Annotated[int, Meta(ge=1, le=1024, description="Worker processes.")] = 1
+    max_body_bytes: Annotated[Bytes, Meta(description="Largest request.")] = 32 << 20
+    max_answer_bytes: Annotated[Bytes, Meta(description="Largest answer that is not streamed.")] = 128 << 20
+    max_event_bytes: Annotated[Bytes, Meta(description="Largest event of a stream.")] = 16 << 20
+    max_connections: Annotated[int, Meta(ge=1, le=1 << 20, description="Client connections at once.")] = 4096
+    header_timeout_s: Annotated[Seconds, Meta(description="For a client to send its headers.")] = 10.0
+    body_timeout_s: Annotated[Seconds, Meta(description="For a client to send its body.")] = 60.0
+    keep_alive_s: Annotated[Seconds, Meta(description="An idle client connection stays open.")] = 75.0
+    drain_s: Annotated[Seconds, Meta(description="Open calls may finish after a stop.")] = 30.0
+    database_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^(postgresql(\+psycopg)?|sqlite)://",
+            description="Empty: SQLite in the state directory; else postgresql+psycopg://...",
+        ),
+    ] = ""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least severe line that is logged."),
+    ] = "info"
+
+
+class TimeoutsSpec(Spec, frozen=True, kw_only=True):
+    """Limits on an upstream attempt, in seconds; a field that is left out is inherited."""
+
+    connect_s: Annotated[Seconds | None, Meta(description="Until a connection is there.")] = None
+    first_byte_s: Annotated[
+        Seconds | None, Meta(description="From the request to the answer's first byte.")
+    ] = None
+    gap_s: Annotated[Seconds | None, Meta(description="Between two reads of the answer.")] = None
+    total_s: Annotated[Seconds | None, Meta(description="For the whole attempt.")] = None
+
+
+class BackendSpec(Spec, frozen=True, kw_only=True):
+    """A configured place to send calls to: a preset, or a provider with its base URL."""
+
+    preset: Annotated[str, Meta(description="A host of backends/presets.yaml.")] = ""
+    provider: Annotated[Provider, Meta(description="The code that knows how it is spoken to.")] = (
+        "openai_compatible"
+    )
+    base_url: Annotated[str, Meta(description="Where it is; overrides the preset's.")] = ""
+    enabled: Annotated[
+        Enabled,
+        Meta(
+            description="always; with_key: left out while its credential is not set; "
+            "alone: only when no other backend is active."
+        ),
+    ] = "always"
+    credentials: Annotated[
+        tuple[Secret, ...], Meta(description="Used in turn. Default: the preset's key variable.")
+    ] = ()
+    formats: Annotated[
+        tuple[Format, ...] | None, Meta(description="The APIs it has. Default: the preset's, or all.")
+    ] = None
+    stream_usage: Annotated[
+        StreamUsage | None,
+        Meta(description="Whether usage in streams is to be asked for. Default: the preset's, or ask."),
+    ] = None
+    headers: Headers = field(default_factory=dict)
+    timeouts: Annotated[TimeoutsSpec, Meta(description="Overrides, field by field.")] = TimeoutsSpec()
+    max_connections: Annotated[int, Meta(ge=0, le=1 << 20, description="0: no limit.")] = 0
+    transport: Annotated[TransportName, Meta(description="The HTTP client to use.")] = "aiohttp"
+    launch: Annotated[str, Meta(description="A local engine that is started with the gateway.")] = ""
+    api_version: Annotated[str, Meta(description="Azure only. Empty: the v1 API.")] = ""
+    script: Annotated[str, Meta(description="Scripted only: the file with its answers.")] = ""
+
+
+class TargetSpec(Spec, frozen=True, kw_only=True):
+    """One upstream model at one backend."""
+
+    backend: Annotated[str, Meta(description="A name under `backends`.")]
+    model: Annotated[
+        str, Meta(description="The upstream's name of the model. Default: the requested name.")
+    ] = ""
+
+
+class RouteSpec(Spec, frozen=True, kw_only=True):
+    """A public model name (or a pattern with `*`, `?` or `[...]`) and the targets that serve it."""
+
+    targets: Annotated[tuple[TargetSpec, ...], Meta(min_length=1, description="Tried in order.")]
+    description: Annotated[str, Meta(description="For people; shown in lists.")] = ""
+    answer_model: Annotated[
+        AnswerModel,
+        Meta(
+            description="The `model` of answers: upstream: the one that answered; route: the requested name."
+        ),
+    ] = "upstream"
+
+
+class RoutingSpec(Spec, frozen=True, kw_only=True):
+    """Where calls go."""
+
+    backends: Annotated[dict[BackendName, BackendSpec], Meta(description="The places, by name.")]
+    routes: Annotated[dict[RouteName, RouteSpec], Meta(description="Public model names.")]
+    server: Annotated[ServerSpec, Meta(description="The gateway's own listener.")] = ServerSpec()
+    timeouts: Annotated[TimeoutsSpec, Meta(description="Defaults for every backend.")] = TimeoutsSpec()
+
+
+class PresetSpec(Spec, frozen=True, kw_only=True):
+    """An OpenAI-compatible host, as data."""
+
+    base_url: Annotated[str, Meta(description="The URL that /chat/completions is appended to.")]
+    key: Annotated[str, Meta(description="The environment variable of its API key.")] = ""
+    formats: Annotated[tuple[Format, ...], Meta(min_length=1, description="The APIs it has.")]
+    stream_usage: Annotated[
+        StreamUsage,
+        Meta(
+            description="ask: sent when stream_options.include_usage asks for it; "
+            "always: sent unasked; never_ask: the host rejects the question."
+        ),
+    ] = "ask"
+    key_required: Annotated[bool, Meta(description="Whether it answers only with a key.")] = True
