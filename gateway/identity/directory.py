@@ -1,0 +1,184 @@
+"""All keys that this process knows, from their digest to the Caller they stand for.
+
+It must not know SQL, HTTP or configuration files. `find` is on the way of every call: one dictionary
+look-up by the first 8 bytes of the digest, then one comparison of all 32 in constant time. The store is
+asked in the background only, so a store that is down stops no key that was known before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from gateway.errors import StoreDown
+from gateway.exchange import Caller
+from gateway.identity.keys import digest_of, is_well_formed
+from gateway.protocols import KeyRecord, KeyStore
+
+_log = logging.getLogger(__name__)
+_HEAD_BYTES: Final = 8
+_NEWS_S: Final = 0.2
+"""Between two refreshes because of a key that is not known: anyone can make one up."""
+_STALE_S: Final = 10.0
+"""Without an answer for so long, a poll hangs or nobody polls: revocations do not arrive."""
+
+
+class _Entry(NamedTuple):
+    """One key in the index; `caller` is None for one that is revoked or of no known tenant."""
+
+    key_id: str
+    digest: bytes
+    caller: Caller | None
+    ends_unix_s: float
+
+
+class KeyDirectory:
+    """The static keys of the configuration and those of the store (None: there is no store).
+
+    `tenants` maps each tenant's name to its route globs; a key of any other tenant is refused. All
+    methods but `follow` are synchronous; `refresh` may run in a thread while others read.
+    """
+
+    def __init__(
+        self, static: Iterable[KeyRecord], tenants: Mapping[str, tuple[str, ...]], store: KeyStore | None
+    ) -> None:
+        self._tenants = tenants
+        self._store = store
+        self._index: dict[bytes, tuple[_Entry, ...]] = {}
+        self._stored: dict[str, KeyRecord] = {}
+        self._revision = 0
+        self._loaded = store is None
+        self._down_since_unix_s: float | None = None
+        self._one_refresh = threading.Lock()
+        self._one_search = asyncio.Lock()
+        self._refreshed_s = self._answered_s = float("-inf")
+        self._static = tuple(static)
+        for record in self._static:
+            self._put(record)
+
+    def identify(self, secret: str, now_unix_s: float) -> Caller | None:
+        """Say who shows this secret; None for one that is unknown, expired or revoked.
+
+        Raises StoreDown where the secret may be a key that only the silent store knows.
+        """
+        digest = digest_of(secret)
+        caller = self.find(digest, now_unix_s)
+        if caller is None and not self._up_to_date() and self._may_be_news(secret, digest):
+            raise StoreDown("the key store does not answer, and this key is not known without it")
+        return caller
+
+    async def search(self, secret: str, now_unix_s: float) -> Caller | None:
+        """Identify, and look into the store at once for a key that may have been made just now.
+
+        Waits for at most 0.2 s plus the store's answer; all who search share one refresh.
+        Raises StoreDown as `identify` does.
+        """
+        asked_s = time.monotonic()
+        answering = self._store is not None and self._down_since_unix_s is None
+        if answering and self._may_be_news(secret, digest_of(secret)):
+            async with self._one_search:
+                if self._refreshed_s < asked_s:
+                    await asyncio.sleep(max(0.0, self._refreshed_s + _NEWS_S - asked_s))
+                    await self.refresh_in_thread()
+        return self.identify(secret, now_unix_s)
+
+    def find(self, digest: bytes, now_unix_s: float) -> Caller | None:
+        """Look the SHA-256 digest of a secret up; None when no live key has it."""
+        found = None
+        for _, known, caller, ends_unix_s in self._index.get(digest[:_HEAD_BYTES], ()):
+            if hmac.compare_digest(known, digest):
+                # The same secret may be there twice: a revocation of either counts.
+                if caller is None or now_unix_s >= ends_unix_s:
+                    return None
+                found = caller
+        return found
+
+    def refresh(self) -> None:
+        """Fetch what changed in the store. Blocks; raises StoreDown and keeps the known keys."""
+        if self._store is None:
+            return
+        with self._one_refresh:
+            self._refreshed_s = time.monotonic()
+            newest, changed = self._store.changed_since(self._revision)
+            if newest < self._revision:
+                # The store went back in time: restored from a backup, or replaced.
+                newest, changed = self._store.changed_since(0)
+                self._forget_all_but({record.id for record in changed})
+            for record in changed:
+                self._stored[record.id] = record
+                self._put(record)
+            self._revision, self._loaded = newest, True
+            self._answered_s = time.monotonic()
+
+    async def follow(self, interval_s: float = 1.0) -> None:
+        """Refresh every `interval_s` until cancelled; a store that is down is logged and outlived."""
+        while True:
+            await self.refresh_in_thread()
+            await asyncio.sleep(interval_s)
+
+    async def refresh_in_thread(self) -> None:
+        """Refresh once, off the event loop; StoreDown changes `state` and is not raised."""
+        try:
+            await asyncio.to_thread(self.refresh)
+        except StoreDown as error:
+            if self._down_since_unix_s is None:
+                self._down_since_unix_s = time.time()
+                _log.warning("%s; the %d keys known so far stay in use", error, len(self._stored))
+        else:
+            if self._down_since_unix_s is not None:
+                _log.warning("the key store answers again")
+                self._down_since_unix_s = None
+
+    def revised(self, static: Iterable[KeyRecord], tenants: Mapping[str, tuple[str, ...]]) -> KeyDirectory:
+        """Make the directory of a new configuration that starts with what is known of the store."""
+        revised = KeyDirectory(static, tenants, self._store)
+        revised._stored = dict(self._stored)
+        for record in revised._stored.values():
+            revised._put(record)
+        revised._revision, revised._loaded = self._revision, self._loaded
+        revised._down_since_unix_s, revised._answered_s = self._down_since_unix_s, self._answered_s
+        return revised
+
+    def state(self) -> tuple[bool, str]:
+        """Say whether the keys are up to date, and the same in words for people."""
+        count = f"{len(self._static)} keys in policies/tenants.yaml"
+        if self._store is None:
+            return True, f"{count}, no key store"
+        count = f"{count}, {len(self._stored)} in the store"
+        if self._down_since_unix_s is not None:
+            since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._down_since_unix_s))
+            return False, f"{count} as last known; the store has not answered since {since}"
+        if not self._loaded:
+            return False, f"{count}, which was not read yet"
+        age_s = time.monotonic() - self._answered_s
+        return (True, count) if age_s < _STALE_S else (False, f"{count}, read {age_s:.0f} s ago")
+
+    def _up_to_date(self) -> bool:
+        return self._loaded and self._down_since_unix_s is None
+
+    def _may_be_news(self, secret: str, digest: bytes) -> bool:
+        """Say whether the store may hold a key with this secret that is not in the index."""
+        known = self._index.get(digest[:_HEAD_BYTES], ())
+        return is_well_formed(secret) and all(entry.digest != digest for entry in known)
+
+    def _put(self, record: KeyRecord) -> None:
+        """Put a key's newest state into the index; readers see the old one or the new one."""
+        globs = self._tenants.get(record.tenant)
+        caller = None
+        if globs is not None and not record.revoked:
+            caller = Caller(record.tenant, record.id, (globs, record.routes))
+        ends_unix_s = float("inf") if record.expires_unix_s is None else record.expires_unix_s
+        entry = _Entry(record.id, record.digest, caller, ends_unix_s)
+        head = record.digest[:_HEAD_BYTES]
+        others = (old for old in self._index.get(head, ()) if old.key_id != record.id)
+        self._index[head] = (*others, entry)
+
+    def _forget_all_but(self, key_ids: set[str]) -> None:
+        for key_id in self._stored.keys() - key_ids:
+            head = self._stored.pop(key_id).digest[:_HEAD_BYTES]
+            self._index[head] = tuple(old for old in self._index[head] if old.key_id != key_id)

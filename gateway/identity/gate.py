@@ -1,0 +1,65 @@
+"""From an Authorization header to a Caller, or to one refusal that tells a stranger nothing.
+
+It must not know how keys and tokens are checked. Source: RFC 6750 section 2.1; RFC 9110 section 11.1
+(the scheme's name is case-insensitive).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.errors import Unauthenticated
+from gateway.exchange import Caller
+from gateway.identity.directory import KeyDirectory
+from gateway.identity.keys import digest_of
+from gateway.identity.tokens import TokenVerifier
+
+REFUSAL: Final = "missing or invalid credentials; send 'Authorization: Bearer <key>'"
+_LONGEST_SECRET: Final = 16_384
+"""In characters; more is refused unread, so that no one makes the gateway digest megabytes."""
+
+_DOTS_OF_A_JWT: Final = 2
+
+
+class Identity:
+    """Asks the keys, then the issuers' tokens (None: no issuer is configured)."""
+
+    def __init__(self, directory: KeyDirectory, tokens: TokenVerifier | None = None) -> None:
+        self._directory = directory
+        self._tokens = tokens
+
+    def lookup(self, authorization: str | None, now_unix_s: float) -> Caller | None:
+        """Say who calls without waiting: a known key, or a token seen before; None: ask `identify`."""
+        secret = _bearer(authorization)
+        if secret is None:
+            return None
+        digest = digest_of(secret)
+        caller = self._directory.find(digest, now_unix_s)
+        if caller is None and self._tokens is not None:
+            caller = self._tokens.find(digest, now_unix_s)
+        return caller
+
+    async def identify(self, authorization: str | None, now_unix_s: float) -> Caller:
+        """Say who calls. May wait for the key store, or 3 s for an issuer's keys.
+
+        Raises Unauthenticated, with the same message for every reason, and StoreDown where the
+        credential may be good but those who would know it do not answer.
+        """
+        caller = self.lookup(authorization, now_unix_s)
+        secret = _bearer(authorization)
+        if caller is None and secret is not None:
+            if self._tokens is not None and secret.count(".") == _DOTS_OF_A_JWT:
+                caller = await self._tokens.identify(secret, now_unix_s)
+            else:
+                caller = await self._directory.search(secret, now_unix_s)
+        if caller is None:
+            raise Unauthenticated(REFUSAL)
+        return caller
+
+
+def _bearer(authorization: str | None) -> str | None:
+    """Take the secret out of the header's value; None where there is none of a sane length."""
+    if authorization is None or authorization[:7].lower() != "bearer ":
+        return None
+    secret = authorization[7:].strip()
+    return secret if 0 < len(secret) <= _LONGEST_SECRET else None
