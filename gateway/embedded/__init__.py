@@ -1,0 +1,1 @@
+"""Real engines that are started for you when no server is configured."""
