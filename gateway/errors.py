@@ -7,7 +7,8 @@ know any wire format: `gateway.formats` renders it in the dialect the client spe
     GatewayError
       ClientError      BadRequest 400 - Unauthenticated 401 - Forbidden 403 - UnknownRoute 404
                        MethodNotAllowed 405 - ReadTimeout 408 - TooLarge 413 - Unsupported 400
-      UpstreamError    ConnectFailed 502 - TimedOut 504 - Rejected 4xx - Overloaded 429/503/529
+                       ClientGone 499 (only in the records)
+      UpstreamError    ConnectFailed 502 - TimedOut 504 - Rejected 4xx - Refused 401/403 - Overloaded 429/503/529 -
                        Failed 5xx - Broken (mid-stream)
       GatewayFault     NoTarget 503 - StoreDown 503 - ShuttingDown 503 - Bug 500
     ConfigError        path, line, where, hint (never rendered to a client)
@@ -15,6 +16,7 @@ know any wire format: `gateway.formats` renders it in the dialect the client spe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 Source = Literal["client", "gateway", "upstream"]
@@ -111,6 +113,13 @@ class ReadTimeout(ClientError):
     code = "request_timeout"
 
 
+class ClientGone(ClientError):
+    """The client left before it was answered: only the records are told."""
+
+    status = 499
+    code = "client_gone"
+
+
 class TooLarge(ClientError):
     """The body is larger than `server.max_body_bytes`."""
 
@@ -119,7 +128,7 @@ class TooLarge(ClientError):
 
 
 class UpstreamError(GatewayError):
-    """The upstream failed, or refused; `raw` is its answer's body where there is one."""
+    """The upstream failed, or refused; `raw` and `headers` are its answer's where there is one."""
 
     source = "upstream"
     retry: Retry = "other_target"
@@ -127,6 +136,7 @@ class UpstreamError(GatewayError):
     code = "upstream_error"
     kind = "upstream_error"
     raw: bytes = b""
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 class ConnectFailed(UpstreamError):

@@ -5,15 +5,22 @@ Data only. Nothing here knows HTTP servers, HTTP clients, configuration files or
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
+from gateway.errors import GatewayError
+
 Format = Literal["chat", "completions", "embeddings"]
 """A wire dialect: OpenAI chat completions, the older completions, embeddings."""
 
-CauseOfEnd = Literal["finished", "broken", "client_gone", "failed"]
+Ending = Literal["finished", "broken", "client_gone", "refused", "failed", "bug"]
+"""How a call ended: whole; cut after its beginning; left by the client; turned away by us (4xx);
+without an answer of any upstream; or by a defect of the gateway."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""Header lines as they came from the wire; names in any case."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -75,19 +82,15 @@ class Timeouts(msgspec.Struct, frozen=True, gc=False):
     total_s: float = 900.0
 
 
-class Call(msgspec.Struct, gc=False):
-    """One request of a client, as received. `fields` are the members of its JSON body, unparsed."""
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """One request of a client, as received. `members` are those of its JSON body, unparsed."""
 
-    id: str
     format: Format
     caller: Caller
     envelope: Envelope
-    fields: Mapping[str, msgspec.Raw]
+    members: Mapping[str, msgspec.Raw]
     headers: Mapping[str, str]
-    """Lower-case names; only those that may matter upstream."""
-    size_bytes: int
-    started_s: float
-    """Monotonic clock."""
+    """Lower-case names; only those that decide something."""
 
 
 class Credential(msgspec.Struct, frozen=True, gc=False):
@@ -101,12 +104,73 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
         return f"Credential({self.name!r})"
 
 
-class Reply(msgspec.Struct, gc=False):
-    """What the client gets: status, headers, and a whole body or an iterator of its pieces."""
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What the client gets: status, headers, and a whole body or a generator of its pieces."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncGenerator[bytes, None]
 
 
-Json = dict[str, Any]
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One try upstream: where, how long until it was accepted or had failed, and what went wrong."""
+
+    backend: str
+    model: str
+    seconds: float
+    cause: str = ""
+    """The code of its error; empty for the attempt whose answer the client got."""
+
+
+class Record(msgspec.Struct):
+    """What is known of a call, filled in as it goes its way, and settled once at its end.
+
+    Times are of the monotonic clock, in seconds; None for what did not happen.
+    """
+
+    call_id: str
+    format: Format
+    started_s: float
+    tenant: str = ""
+    key: str = ""
+    model: str = ""
+    route: str = ""
+    stream: bool = False
+    status: int = 0
+    ending: Ending = "finished"
+    attempts: list[Attempt] = []
+    first_byte_s: float | None = None
+    usage: Usage | None = None
+    error: GatewayError | None = None
+    call: Call | None = None
+    transcript: Callable[[], str] | None = None
+    """Gives what a stream has generated so far, for counting when the upstream never told."""
+
+
+class Flight:
+    """A running call as seen from outside: it can be interrupted, for a reason."""
+
+    __slots__ = ("_cancel", "reason")
+
+    def __init__(self, cancel: Callable[[], object]) -> None:
+        self._cancel = cancel
+        self.reason: Literal["", "client_gone", "shutdown"] = ""
+
+    def interrupt(self, reason: Literal["client_gone", "shutdown"]) -> None:
+        """Cancel the call's task; the first reason counts, further ones change nothing."""
+        if not self.reason:
+            self.reason = reason
+            self._cancel()
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A request at the door: its head, and the two ways to talk to the client."""
+
+    call_id: str
+    format: Format
+    headers: Mapping[str, str]
+    flight: Flight
+    receive: Callable[[], Awaitable[MutableMapping[str, Any]]]
+    """The next `http.request` message of ASGI."""
+    deliver: Callable[[Reply], Awaitable[None]]
+    """Send the reply; returns when its last byte was handed to the server."""

@@ -5,11 +5,11 @@ A protocol exists where a second implementation exists; each has a contract test
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.errors import UpstreamError
-from gateway.exchange import Call, Credential, Format, Request, Timeouts
+from gateway.exchange import Call, Credential, Format, Headers, Request, Timeouts
 
 
 class Backend(Protocol):
@@ -21,21 +21,21 @@ class Backend(Protocol):
     def prepare(self, call: Call, model: str, credential: Credential) -> Request:
         """Build the upstream request for `call`, asking for the upstream's `model`."""
 
-    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Say what an answer with an error status means for the client and for the next try."""
 
 
 class Answer(Protocol):
-    """An open upstream answer. Bodies come decompressed. Always `close` it."""
+    """An open upstream answer. Its body comes decompressed. Always `close` it."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
 
     async def read(self, limit_bytes: int) -> bytes:
-        """Read the whole body; raises Failed beyond `limit_bytes`, Broken when cut, TimedOut."""
+        """Read the whole body; raises Failed beyond `limit_bytes`, Broken when it is cut, TimedOut."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Iterate over the body as it arrives; raises Broken when it is cut, TimedOut on a gap."""
+    async def next_piece(self) -> bytes:
+        """Return the next bytes as they arrive, b"" at the end; raises Broken when cut, TimedOut."""
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else drop it. Idempotent."""
@@ -54,12 +54,29 @@ class Transport(Protocol):
 class KeyRecord(Protocol):
     """A stored key, as far as authentication needs it; never its plain text."""
 
-    id: str
-    tenant: str
-    digest: bytes
-    routes: tuple[str, ...]
-    expires_unix_s: int | None
-    revoked: bool
+    @property
+    def id(self) -> str:
+        """Public name of the key."""
+
+    @property
+    def tenant(self) -> str:
+        """Who pays for its calls."""
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the plain key."""
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Globs over the models it may use."""
+
+    @property
+    def expires_unix_s(self) -> int | None:
+        """When it ends; None: never."""
+
+    @property
+    def revoked(self) -> bool:
+        """Ended for good."""
 
 
 class KeyStore(Protocol):

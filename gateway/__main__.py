@@ -1,0 +1,118 @@
+"""The command line: forebay serve | check | schema | keys.
+
+Imports are late where a command does not need them: `check` runs in a commit hook, and `serve` has to
+be ready in a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from gateway.errors import ConfigError, ConfigErrors
+
+EXIT_CONFIG = 2
+
+
+def main() -> None:
+    """Run one command; exits with 0, 1 (failed) or 2 (what was asked for cannot be done as written)."""
+    args = _parser().parse_args()
+    try:
+        code = args.run(args)
+    except ConfigErrors as errors:
+        for error in errors.errors:
+            print(error, file=sys.stderr)
+        code = EXIT_CONFIG
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        code = EXIT_CONFIG
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="forebay", description="The AI gateway in front of your models.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the gateway")
+    _add_places(serve)
+    serve.add_argument("--host", help="address to listen on (default: server.host of routing.yaml)")
+    serve.add_argument("--port", type=int, help="port; 0 takes a free one (default: server.port)")
+    serve.add_argument("--workers", type=int, help="worker processes (default: server.workers)")
+    serve.add_argument(
+        "--quickstart", action="store_true", help="make a key for this machine and show how to call"
+    )
+    serve.add_argument("--worker-fd", type=int, help=argparse.SUPPRESS)
+    serve.add_argument("--launched", action="append", default=[], help=argparse.SUPPRESS)
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", help="check routing.yaml and policies/, as serve would read them")
+    _add_places(check)
+    check.set_defaults(run=_check)
+
+    schema = commands.add_parser("schema", help="write the JSON Schemas that editors complete the YAML with")
+    schema.add_argument("--out", type=Path, default=Path("schemas"), metavar="DIR")
+    schema.add_argument("--check", action="store_true", help="write nothing; fail when they are stale")
+    schema.set_defaults(run=_schema)
+
+    from gateway import keys_command
+
+    keys_command.register(commands)
+    _add_places(commands.choices["keys"])
+    commands.choices["keys"].set_defaults(run=_keys)
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, default=Path(), metavar="DIR", help="where routing.yaml is (default: here)"
+    )
+    parser.add_argument(
+        "--state", type=Path, default=Path(".forebay"), metavar="DIR", help="where data is kept"
+    )
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from gateway.serve_command import serve
+
+    return serve(args)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from gateway.compose import load_config
+
+    resolved = load_config(args.config).resolved
+    print(f"{args.config / 'routing.yaml'}: {len(resolved.backends)} backends, {len(resolved.routes)} routes")
+    for note in resolved.notes:
+        print(f"  {note}")
+    return 0
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from gateway.compose import SCHEMAS
+    from gateway.config import schema
+
+    if not args.check:
+        schema.write(args.out, SCHEMAS)
+        return 0
+    stale = schema.stale(args.out, SCHEMAS)
+    for name in stale:
+        print(f"{args.out / name} is stale; run 'forebay schema'", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _keys(args: argparse.Namespace) -> int:
+    from gateway.compose import key_store, load_config
+    from gateway.keys_command import run
+
+    config = load_config(args.config)
+    store = key_store(config, args.state)
+    try:
+        store.migrate()
+        return run(args, store, config.tenants.tenants, sys.stdout)
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Build the Litestar app from a runtime; nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Litestar, Response
+from litestar.connection import Request
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+
+from gateway.api.calls import call_handlers, new_call_id
+from gateway.api.description import describe_hot_paths, openapi_config
+from gateway.api.health import health_handlers
+from gateway.api.models import model_handlers
+from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, UnknownRoute
+from gateway.formats.chat.errors import encode_error, error_reply
+from gateway.runtime import Runtime
+
+log = logging.getLogger("forebay")
+
+
+def build_app(current: Callable[[], Runtime]) -> Litestar:
+    """Build the application; `current` gives the runtime to serve a request with."""
+    app = Litestar(
+        [*call_handlers(current), *model_handlers(current), *health_handlers(current)],
+        openapi_config=openapi_config(),
+        exception_handlers={Exception: _answer_error},
+        logging_config=None,
+    )
+    describe_hot_paths(app)
+    return app
+
+
+def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    call_id = new_call_id()
+    if not isinstance(error, GatewayError):
+        error = _ours(request, error, call_id)
+    reply = error_reply(error, call_id)
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    return Response(
+        encode_error(error), status_code=reply.status, headers=headers, media_type="application/json"
+    )
+
+
+def _ours(request: Request[Any, Any, Any], error: Exception, call_id: str) -> GatewayError:
+    path = request.url.path
+    if isinstance(error, NotFoundException):
+        return UnknownRoute(f"there is no endpoint {request.method} {path}; see /docs", code="unknown_url")
+    if isinstance(error, MethodNotAllowedException):
+        return MethodNotAllowed(f"{path} does not take {request.method}")
+    if isinstance(error, HTTPException) and error.status_code < Bug.status:
+        return BadRequest(error.detail, status=error.status_code)
+    log.error("internal error", exc_info=error, extra={"request_id": call_id, "path": path})
+    return Bug(f"internal error; quote the request id {call_id}")

@@ -1,0 +1,46 @@
+"""The calls running now, so that a shutdown can wait for them, and in the end interrupt them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.exchange import Flight
+
+
+class Flights:
+    """All running calls of one worker."""
+
+    def __init__(self) -> None:
+        self._running: set[Flight] = set()
+        self._draining = False
+
+    def drain(self) -> None:
+        """The worker is about to stop: say so to whoever asks for readiness."""
+        self._draining = True
+
+    def state(self) -> tuple[bool, str]:
+        """Whether new calls are welcome, and a sentence about it."""
+        if self._draining:
+            return False, f"shutting down, {len(self._running)} calls still run"
+        return True, f"serving, {len(self._running)} calls run"
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def begin(self) -> Flight:
+        """Register the current task as a call."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a call runs in a task")
+        flight = Flight(task.cancel)
+        self._running.add(flight)
+        return flight
+
+    def end(self, flight: Flight) -> None:
+        """The call is over."""
+        self._running.discard(flight)
+
+    def interrupt_all(self) -> None:
+        """End every running call as a shutdown does: streams with an error event, others with a 503."""
+        for flight in tuple(self._running):
+            flight.interrupt("shutdown")

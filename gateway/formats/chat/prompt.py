@@ -1,0 +1,38 @@
+"""The text of a request, for counting when the upstream never told its size.
+
+Walks whatever the body holds under `messages`, `prompt` or `input`, so that parts of any kind count
+by their text. Images and audio by URL or base64 are not text and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+_TEXT_MEMBERS = ("messages", "prompt", "input", "tools")
+_NOT_TEXT = frozenset({"url", "data", "image_url", "file_data", "b64_json", "type", "role", "id"})
+
+
+def decode_prompt(members: Mapping[str, msgspec.Raw]) -> tuple[str, int]:
+    """Return all text of the request and the number of its messages."""
+    texts: list[str] = []
+    messages = 0
+    for name in _TEXT_MEMBERS:
+        if name in members:
+            value = msgspec.json.decode(members[name])
+            messages += len(value) if name == "messages" and isinstance(value, list) else 0
+            texts.extend(_walk(value))
+    return "\n".join(texts), messages
+
+
+def _walk(value: object) -> Iterator[str]:
+    pending = [value]
+    while pending:  # a loop: the depth of a request is the client's choice
+        item = pending.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list):
+            pending.extend(reversed(item))
+        elif isinstance(item, dict):
+            pending.extend(inner for name, inner in reversed(item.items()) if name not in _NOT_TEXT)

@@ -1,0 +1,70 @@
+"""Split a server-sent event stream at the ends of its events, whatever pieces the network makes.
+
+Pure: bytes in, bytes out. Knows nothing of what the events say.
+Source: WHATWG HTML, "Server-sent events", parsing (checked 2026-11).
+"""
+
+from __future__ import annotations
+
+import re
+
+from gateway.errors import Broken
+
+_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
+
+
+class Framer:
+    """Holds back the unfinished event at the end of what has arrived; at most `limit_bytes` of it."""
+
+    __slots__ = ("_held", "_limit_bytes")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._held = bytearray()
+        self._limit_bytes = limit_bytes
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take the next piece, return all whole events that are there now (may be empty).
+
+        Raises Broken when one event grows beyond the limit.
+        """
+        held = self._held
+        if not held and piece.endswith(b"\n\n"):  # the usual case: whole events, nothing copied
+            return piece
+        searched = max(0, len(held) - 3)
+        held += piece
+        cut = _end_of_events(held, searched)
+        ready = bytes(held[:cut])
+        del held[:cut]
+        if len(held) > self._limit_bytes:
+            raise Broken(f"the upstream sent one event of more than {self._limit_bytes} bytes")
+        return ready
+
+    def rest(self) -> bytes:
+        """Return what is left when the stream has ended: an event without its blank line, or nothing."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+
+def _end_of_events(data: bytearray, start: int) -> int:
+    newlines, crlfs = data.rfind(b"\n\n", start), data.rfind(b"\r\n\r\n", start)
+    return max(newlines + 2 if newlines >= 0 else 0, crlfs + 4 if crlfs >= 0 else 0)
+
+
+def split_events(data: bytes) -> list[bytes]:
+    """Split whole events; each piece keeps its blank line, so that joining gives `data` again."""
+    events, start = [], 0
+    for end in _END.finditer(data):
+        events.append(data[start : end.end()])
+        start = end.end()
+    if start < len(data):
+        events.append(data[start:])
+    return events
+
+
+def data_of(event: bytes) -> bytes:
+    """Join the `data:` lines of one event; empty for comments and events without data."""
+    if event.startswith(b"data: ") and event.count(b"\n", 0, -2) == 0:
+        return event[6:].strip()
+    lines = [line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:")]
+    return b"\n".join(lines)

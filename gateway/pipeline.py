@@ -1,0 +1,74 @@
+"""The way of a call, on one screen: READ THIS FIRST.
+
+    identify -> receive -> envelope -> plan -> dispatch -> relay -> settle
+
+Each stage is one function in `gateway.stages`; it returns a value or raises a GatewayError, and no
+stage calls another: only this file chains them. Whatever happens, the call is settled once: finished,
+turned away, broken in the middle, or left by its client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+from gateway.errors import Bug, ClientError, ClientGone, GatewayError, ShuttingDown
+from gateway.exchange import Arrival, Call, Record, Reply
+from gateway.formats.chat.errors import error_reply
+from gateway.formats.envelope import decode_envelope, decode_members
+from gateway.runtime import Runtime
+from gateway.stages.dispatch import dispatch
+from gateway.stages.identify import identify
+from gateway.stages.plan import make_plan
+from gateway.stages.receive import receive
+from gateway.stages.relay import Passage, relay
+from gateway.stages.settle import settle
+
+
+async def serve(arrival: Arrival, runtime: Runtime) -> None:
+    """Take one call all the way: answer the client, then settle. Never raises but for cancellation."""
+    record = Record(arrival.call_id, arrival.format, monotonic())
+    try:
+        await arrival.deliver(await _answer(arrival, runtime, record))
+    except GatewayError as error:
+        await _refuse(arrival, record, error)
+    except asyncio.CancelledError:
+        await _interrupted(arrival, record)
+    except Exception as error:  # noqa: BLE001 - a defect of ours must end one call, not the worker
+        runtime.books.report(error, record)
+        await _refuse(arrival, record, Bug(f"internal error; quote the request id {record.call_id}"))
+    finally:
+        settle(record, runtime.books)
+
+
+async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
+    caller = await identify(arrival.headers, runtime.identity)
+    record.tenant, record.key = caller.tenant, caller.key
+    members = decode_members(await receive(arrival, runtime.intake))
+    envelope = decode_envelope(members)
+    record.model, record.stream = envelope.model, envelope.stream
+    call = record.call = Call(arrival.format, caller, envelope, members, arrival.headers)
+    plan = make_plan(call, runtime.routes)
+    record.route = plan.route.name
+    outcome = await dispatch(call, plan, record)
+    rename = envelope.model if plan.route.names_itself else None
+    return relay(outcome, Passage(record, arrival.flight, not envelope.wants_usage, rename))
+
+
+async def _interrupted(arrival: Arrival, record: Record) -> None:
+    if arrival.flight.reason == "shutdown":
+        await _refuse(arrival, record, ShuttingDown("the gateway is shutting down", retry_after_s=1))
+        return
+    record.error = record.error or ClientGone("the client left")
+    record.ending, record.status = "client_gone", record.status or ClientGone.status
+    if not arrival.flight.reason:  # cancelled by nobody we know: not ours to swallow
+        raise asyncio.CancelledError
+
+
+async def _refuse(arrival: Arrival, record: Record, error: GatewayError) -> None:
+    record.error = error
+    record.ending = (
+        "bug" if isinstance(error, Bug) else "refused" if isinstance(error, ClientError) else "failed"
+    )
+    record.status = error.status
+    await arrival.deliver(error_reply(error, record.call_id))

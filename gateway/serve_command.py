@@ -1,0 +1,134 @@
+"""`forebay serve`: local engines, the listening socket, and one worker or a supervisor over several.
+
+A worker that the supervisor starts runs this module too, with the socket's number in `--worker-fd`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+import uvloop
+
+from gateway.app import build_app
+from gateway.compose import Config, Settings, key_store, load_config, open_runtime
+from gateway.config.files import environment
+from gateway.embedded.local_model import DEFAULT_LAUNCH, LocalModel
+from gateway.quickstart import quickstart_key, welcome
+from gateway.server.http import ServerSettings, listen
+from gateway.server.http import serve as serve_http
+from gateway.server.supervisor import supervise
+from gateway.telemetry import logs
+
+MODEL_START_S = 60.0
+
+log = logging.getLogger("forebay")
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Serve until a signal; returns the exit code. Raises ConfigErrors, ConfigError."""
+    config = load_config(args.config)
+    server = config.resolved.server
+    logs.set_up(server.log_level, sys.stderr)
+    if args.worker_fd is not None:
+        return _worker(args, config)
+    args.state.mkdir(parents=True, exist_ok=True)
+    host, port = args.host or server.host, server.port if args.port is None else args.port
+    with ExitStack() as stack:
+        try:
+            sock = stack.enter_context(listen(host, port))
+        except OSError as error:
+            sys.stderr.write(f"forebay: cannot listen on {host}:{port}: {error}\n")
+            return 1
+        launched = _start_engines(config, args.state, stack)
+        _announce(args, config, sock)
+        if (args.workers or server.workers) == 1:
+            return _run(config, sock, Settings(args.state, launched))
+        return _supervise(args, config, sock, launched)
+
+
+def _start_engines(config: Config, state_dir: Path, stack: ExitStack) -> dict[str, str]:
+    """Start the local engines that active backends launch; returns their base URLs by launch name."""
+    launched: dict[str, str] = {}
+    for name in sorted({spec.launch for spec in config.resolved.backends.values() if spec.launch}):
+        model = LocalModel(state_dir, DEFAULT_LAUNCH.with_name(f"{name}.yaml"))
+        stack.callback(model.stop)
+        model.start()
+        log.info("starting the local model", extra={"launch": name, "log": str(model.log)})
+        try:
+            model.wait_ready(MODEL_START_S, _progress)
+        except TimeoutError as error:
+            log.warning("%s", error)
+        launched[name] = model.base_url
+    return launched
+
+
+def _progress(text: str) -> None:
+    log.info("waiting for the local model", extra={"state": text})
+
+
+def _announce(args: argparse.Namespace, config: Config, sock: socket.socket) -> None:
+    host, port = sock.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    for note in config.resolved.notes:
+        log.debug("%s", note)
+    if args.quickstart:
+        store = key_store(config, args.state)
+        try:
+            sys.stdout.write(
+                welcome(url, quickstart_key(store, config.tenants.tenants, args.state), config.resolved)
+            )
+            sys.stdout.flush()
+        finally:
+            store.close()
+    log.info("ready", extra={"url": url})
+
+
+def _worker(args: argparse.Namespace, config: Config) -> int:
+    """Serve on the socket that the supervisor has passed on."""
+    sock = socket.socket(fileno=args.worker_fd)
+    launched = dict(item.split("=", 1) for item in args.launched)
+    return _run(config, sock, Settings(args.state, launched, shared_metrics=True))
+
+
+def _run(config: Config, sock: socket.socket, settings: Settings) -> int:
+    """Serve in this process until a signal ends it."""
+    server = config.resolved.server
+    limits = ServerSettings(
+        server.max_connections, server.header_timeout_s, server.keep_alive_s, server.drain_s
+    )
+
+    async def run() -> int:
+        async with AsyncExitStack() as stack:
+            runtime = await open_runtime(config, settings, stack)
+            flights = runtime.flights
+            app = build_app(lambda: runtime)
+            return await serve_http(app, limits, sock, flights.drain, flights.interrupt_all)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+def _supervise(
+    args: argparse.Namespace, config: Config, sock: socket.socket, launched: Mapping[str, str]
+) -> int:
+    """Keep several workers running on one socket."""
+    folder: Path = args.state / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    server = config.resolved.server
+
+    def argv(_: int) -> list[str]:
+        places = ["--config", str(args.config), "--state", str(args.state)]
+        engines = [f"--launched={name}={url}" for name, url in launched.items()]
+        return [sys.executable, "-m", "gateway", "serve", f"--worker-fd={sock.fileno()}", *places, *engines]
+
+    env = {**environment(), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    return supervise(argv, args.workers or server.workers, sock, server.drain_s, env)

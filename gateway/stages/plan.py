@@ -1,0 +1,34 @@
+"""Say where a call goes. Pure: the same call and the same routes give the same plan."""
+
+from __future__ import annotations
+
+from gateway.errors import Forbidden, NoTarget, UnknownRoute
+from gateway.exchange import Call
+from gateway.routing.routes import Plan, Routes, allows
+
+
+def make_plan(call: Call, routes: Routes) -> Plan:
+    """Find the route of the requested model and those of its targets that speak the call's format.
+
+    Raises UnknownRoute, Forbidden when tenant or key may not use the name, NoTarget when no target of
+    the route takes this kind of call.
+    """
+    model = call.envelope.model
+    route = routes.find(model)
+    if route is None:
+        raise UnknownRoute(
+            f"no route serves the model {_shown(model)!r}; GET /v1/models lists those that exist",
+            param="model",
+        )
+    if not allows(call.caller.routes, model):
+        raise Forbidden(f"this key may not use the model {_shown(model)!r}", param="model")
+    targets = tuple(t for t in route.targets if call.format in t.deployment.backend.formats)
+    if not targets:
+        raise NoTarget(
+            f"no target of the route {route.name!r} takes {call.format} calls", param="model", status=400
+        )
+    return Plan(route, targets)
+
+
+def _shown(model: str) -> str:
+    return model if len(model) <= 100 else model[:100] + "..."

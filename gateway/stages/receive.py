@@ -1,0 +1,58 @@
+"""Take the request's body from the socket, decompressed, within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from gateway.errors import ClientGone, ReadTimeout, TooLarge
+from gateway.exchange import Arrival
+from gateway.formats.compression import decompress
+
+
+class Intake(msgspec.Struct, frozen=True, gc=False):
+    """What a request may be: its size in bytes, decompressed, and the seconds its body may take."""
+
+    max_body_bytes: int
+    body_timeout_s: float
+
+
+async def receive(arrival: Arrival, intake: Intake) -> bytes:
+    """Return the body. Raises TooLarge, ReadTimeout, ClientGone, BadRequest for a broken compression."""
+    declared = arrival.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > intake.max_body_bytes:
+        raise _too_large(intake)
+    body, more = await _next(arrival)
+    if more:
+        body = await _rest(arrival, body, intake)
+    if len(body) > intake.max_body_bytes:
+        raise _too_large(intake)
+    encoding = arrival.headers.get("content-encoding")
+    return body if encoding is None else decompress(body, encoding, intake.max_body_bytes)
+
+
+async def _next(arrival: Arrival) -> tuple[bytes, bool]:
+    message = await arrival.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone("the client left before its request was whole")
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _rest(arrival: Arrival, first: bytes, intake: Intake) -> bytes:
+    pieces, size_bytes, more = [first], len(first), True
+    try:
+        async with asyncio.timeout(intake.body_timeout_s):
+            while more:
+                piece, more = await _next(arrival)
+                pieces.append(piece)
+                size_bytes += len(piece)
+                if size_bytes > intake.max_body_bytes:
+                    raise _too_large(intake)
+    except TimeoutError:
+        raise ReadTimeout(f"the request's body did not arrive within {intake.body_timeout_s:g} s") from None
+    return b"".join(pieces)
+
+
+def _too_large(intake: Intake) -> TooLarge:
+    return TooLarge(f"the request's body is larger than the limit of {intake.max_body_bytes} bytes")

@@ -1,0 +1,73 @@
+"""Send prepared requests with httpx: the second transport, slower and with other strengths.
+
+It takes HTTPS_PROXY and the like from the environment, which the hot path's transport does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+
+from gateway.errors import Broken, ConnectFailed, GatewayError, TimedOut
+from gateway.exchange import Request, Timeouts
+from gateway.upstream.answer import WatchedAnswer
+from gateway.upstream.watchdog import Watchdog
+
+
+class HttpxTransport:
+    """A pool of connections to one backend; `max_connections` 0 means no limit."""
+
+    def __init__(self, max_connections: int, connect_s: float) -> None:
+        self._limits = httpx.Limits(max_connections=max_connections or None)
+        self._timeout = httpx.Timeout(None, connect=connect_s)
+        self._client: httpx.AsyncClient | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
+        """Send and return at the answer's headers; raises ConnectFailed or TimedOut."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(limits=self._limits, timeout=self._timeout)
+        watchdog = Watchdog(timeouts)
+        watchdog.expect("the first byte", timeouts.first_byte_s)
+        prepared = self._client.build_request(
+            request.method, request.url, content=request.body, headers=dict(request.headers)
+        )
+        try:
+            response = await self._client.send(prepared, stream=True)
+        except (asyncio.CancelledError, httpx.TransportError) as error:
+            watchdog.stop()
+            raise _translate(error, watchdog) or error from None
+        pieces = response.aiter_bytes()
+
+        async def pull() -> bytes:
+            try:
+                return await anext(pieces, b"")
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                raise Broken(f"the upstream's answer was cut: {_said(error)}") from error
+
+        def drop() -> None:
+            if not response.is_closed:
+                task = asyncio.ensure_future(response.aclose())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+
+        return WatchedAnswer(response.status_code, response.headers.raw, pull, drop, watchdog, timeouts.gap_s)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await asyncio.gather(*self._closing)
+            await self._client.aclose()
+
+
+def _translate(error: BaseException, watchdog: Watchdog) -> GatewayError | None:
+    if isinstance(error, asyncio.CancelledError):
+        return watchdog.verdict()
+    if isinstance(error, httpx.ConnectTimeout):
+        return TimedOut("the upstream took too long to connect")
+    return ConnectFailed(f"the upstream cannot be reached: {_said(error)}")
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
