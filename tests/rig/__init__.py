@@ -1,0 +1,1 @@
+"""What the tests over real sockets stand on: a fake upstream, the gateway as a process, the recordings."""
