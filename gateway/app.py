@@ -11,7 +11,7 @@ from litestar.connection import Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
 from gateway.api.calls import call_handlers, new_call_id
-from gateway.api.description import describe_hot_paths, openapi_config
+from gateway.api.description import describe, description_handlers
 from gateway.api.health import health_handlers
 from gateway.api.models import model_handlers
 from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, UnknownRoute
@@ -23,14 +23,17 @@ log = logging.getLogger("forebay")
 
 def build_app(current: Callable[[], Runtime]) -> Litestar:
     """Build the application; `current` gives the runtime to serve a request with."""
-    app = Litestar(
-        [*call_handlers(current), *model_handlers(current), *health_handlers(current)],
-        openapi_config=openapi_config(),
+    return Litestar(
+        [
+            *call_handlers(current),
+            *model_handlers(current),
+            *health_handlers(current),
+            *description_handlers(),
+        ],
+        openapi_config=describe(),
         exception_handlers={Exception: _answer_error},
         logging_config=None,
     )
-    describe_hot_paths(app)
-    return app
 
 
 def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -49,7 +52,9 @@ def _ours(request: Request[Any, Any, Any], error: Exception, call_id: str) -> Ga
     if isinstance(error, NotFoundException):
         return UnknownRoute(f"there is no endpoint {request.method} {path}; see /docs", code="unknown_url")
     if isinstance(error, MethodNotAllowedException):
-        return MethodNotAllowed(f"{path} does not take {request.method}")
+        refused = MethodNotAllowed(f"{path} does not take {request.method}")
+        refused.allowed = (error.headers or {}).get("allow", "GET")
+        return refused
     if isinstance(error, HTTPException) and error.status_code < Bug.status:
         return BadRequest(error.detail, status=error.status_code)
     log.error("internal error", exc_info=error, extra={"request_id": call_id, "path": path})

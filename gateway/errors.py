@@ -27,7 +27,8 @@ class GatewayError(Exception):
     """The root: an error that a client is told about.
 
     `status` is the HTTP status, `code` a stable machine-readable word, `param` the request field at
-    fault (a JSON path) or None. `retry_after_s` is in seconds, None when nobody said.
+    fault (a JSON path) or None. `retry_after_s` is in seconds, None when nobody said. `detail` is for
+    the log alone: it may name hosts and libraries.
     """
 
     source: ClassVar[Source] = "gateway"
@@ -45,11 +46,13 @@ class GatewayError(Exception):
         code: str | None = None,
         status: int | None = None,
         retry_after_s: float | None = None,
+        detail: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.detail = detail
         if code is not None:
             self.code = code
         if status is not None:
@@ -100,7 +103,9 @@ class UnknownRoute(ClientError):
 
 
 class MethodNotAllowed(ClientError):
-    """The endpoint exists, the HTTP method does not fit."""
+    """The endpoint exists, the HTTP method does not fit; `allowed` are those that do."""
+
+    allowed: str = "POST"
 
     status = 405
     code = "method_not_allowed"

@@ -137,7 +137,7 @@ class Record(msgspec.Struct):
     route: str = ""
     stream: bool = False
     status: int = 0
-    ending: Ending = "finished"
+    ending: Ending = "failed"
     attempts: list[Attempt] = []
     first_byte_s: float | None = None
     usage: Usage | None = None

@@ -59,8 +59,9 @@ async def _interrupted(arrival: Arrival, record: Record) -> None:
     if arrival.flight.reason == "shutdown":
         await _refuse(arrival, record, ShuttingDown("the gateway is shutting down", retry_after_s=1))
         return
-    record.error = record.error or ClientGone("the client left")
-    record.ending, record.status = "client_gone", record.status or ClientGone.status
+    if record.ending != "finished":
+        record.error, record.ending = record.error or ClientGone("the client left"), "client_gone"
+    record.status = record.status or ClientGone.status
     if not arrival.flight.reason:  # cancelled by nobody we know: not ours to swallow
         raise asyncio.CancelledError
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from litestar import Litestar
+from litestar import get
 from litestar.connection import Request
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import (
     Components,
     OpenAPIMediaType,
@@ -58,30 +59,36 @@ _ERROR = Schema(
 
 
 class _Page(OpenAPIRenderPlugin):
-    """The page that shows the document."""
+    """The page that shows the document; it fetches it itself."""
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the page fetches both itself
+    def render(self, _request: Request[Any, Any, Any], _schema: dict[str, Any]) -> bytes:
         return (files("gateway.api") / "docs.html").read_bytes()
 
 
-def openapi_config() -> OpenAPIConfig:
+def describe() -> OpenAPIConfig:
     """Configure the document, its page, and how callers authenticate."""
     return OpenAPIConfig(
         title="Forebay",
         version="1",
         description="One OpenAI-compatible endpoint in front of every model.",
-        path="/",
-        render_plugins=[JsonRenderPlugin(path="/openapi.json"), _Page(path="/docs")],
+        path="/docs",  # not "/": Litestar answers what it does not know below that path with HTML
+        render_plugins=[_Page(path="/")],
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         security=[{"key": []}],
     )
 
 
-def describe_hot_paths(app: Litestar) -> None:
-    """Add the bare ASGI endpoints to the app's OpenAPI document."""
-    paths = app.openapi_schema.paths
-    if paths is not None:
-        paths.update({path: PathItem(post=_operation(*what)) for path, what in _HOT.items()})
+def description_handlers() -> list[HTTPRouteHandler]:
+    """Build the handler of /openapi.json."""
+
+    @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+    def document(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        paths = request.app.openapi_schema.paths
+        if paths is not None and "/v1/embeddings" not in paths:
+            paths.update({path: PathItem(post=_operation(*what)) for path, what in _HOT.items()})
+        return request.app.openapi_schema.to_schema()
+
+    return [document]
 
 
 def _operation(summary: str, properties: Properties, required: list[str]) -> Operation:

@@ -39,6 +39,7 @@ def decode_members(body: bytes) -> Members:
     Raises BadRequest when `body` is not one well-formed JSON object.
     """
     try:
+        body.decode()  # what is not decoded here would reach the upstream as it is
         return _members.decode(body)
     except msgspec.ValidationError:
         raise BadRequest("the request body must be a JSON object", code="invalid_json") from None

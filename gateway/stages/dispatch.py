@@ -10,19 +10,22 @@ Must not know wire formats or HTTP clients.
 from __future__ import annotations
 
 from functools import partial
+from http import HTTPStatus
 from time import monotonic
 
 import msgspec
 
-from gateway.errors import Failed, UpstreamError
+from gateway.errors import Broken, Failed, UpstreamError
 from gateway.exchange import Attempt, Call, Headers, Record, Usage
 from gateway.formats.chat.response import decode_answer
-from gateway.formats.chat.transcript import text_of_answer
+from gateway.formats.chat.transcript import text_of
 from gateway.formats.redaction import redact
 from gateway.protocols import Answer
 from gateway.routing.routes import Plan, Target
 
 ERROR_LIMIT_BYTES = 1024 * 1024
+_EVENT_BEGINS = (b"data:", b"event:", b":")
+"""Some hosts label an event stream as JSON."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -54,7 +57,7 @@ async def dispatch(call: Call, plan: Plan, record: Record) -> Outcome:
             record.first_byte_s = monotonic()
             record.usage = outcome.usage
             if outcome.answer is None:
-                record.transcript = partial(text_of_answer, outcome.body)
+                record.transcript = partial(text_of, outcome.body)
             return outcome
     raise AssertionError("a plan has at least one target")
 
@@ -64,21 +67,23 @@ async def _attempt(call: Call, target: Target) -> Outcome:
     credential = deployment.next_credential()
     request = deployment.backend.prepare(call, target.model or call.envelope.model, credential)
     answer = await deployment.transport.send(request, deployment.timeouts)
-    keep = False
+    kept = False
     try:
-        if answer.status >= 400:
+        if answer.status >= HTTPStatus.BAD_REQUEST:
             body = redact(await answer.read(ERROR_LIMIT_BYTES), credential.secret)
             raise deployment.backend.classify(answer.status, answer.headers, body)
-        if _is_stream(answer.headers):
-            first = await answer.next_piece()
+        first = await answer.next_piece()
+        if _is_stream(answer.headers) or (call.envelope.stream and first.startswith(_EVENT_BEGINS)):
             if not first:
                 raise Failed("the upstream's stream is empty", code="upstream_empty")
-            keep = True
+            kept = True
             return Outcome(target, answer.status, answer.headers, first, answer=answer)
-        body = await answer.read(deployment.answer_limit_bytes)
+        body = first + await answer.read(deployment.answer_limit_bytes) if first else b""
         return Outcome(target, answer.status, answer.headers, body, decode_answer(body))
+    except Broken as error:  # nothing went to the client yet: another target may do better
+        raise Failed(error.message, code="upstream_answer_cut", detail=error.detail) from error
     finally:
-        if not keep:
+        if not kept:
             answer.close()
 
 

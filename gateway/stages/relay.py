@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
-from gateway.errors import Broken, ShuttingDown, UpstreamError
+from gateway.errors import Broken, GatewayError, ShuttingDown, UpstreamError
 from gateway.exchange import Flight, Record, Reply
 from gateway.formats.chat.errors import encode_error_event
 from gateway.formats.chat.response import rename_model
@@ -36,8 +36,11 @@ def relay(outcome: Outcome, passage: Passage) -> Reply:
     own = [(b"x-forebay-call-id", record.call_id.encode()), (b"x-forebay-route", record.route.encode())]
     own.append((b"x-forebay-backend", outcome.target.deployment.backend.name.encode()))
     headers = relayed_headers(outcome.headers, own)
+    if not any(name == b"x-request-id" for name, _ in headers):
+        headers.append((b"x-request-id", record.call_id.encode()))
     if outcome.answer is not None:
         return Reply(outcome.status, headers, _stream(outcome, outcome.answer, passage))
+    record.ending = "finished"
     body = outcome.body if passage.rename is None else rename_model(outcome.body, passage.rename)
     return Reply(outcome.status, headers, body)
 
@@ -50,7 +53,7 @@ async def _stream(outcome: Outcome, answer: Answer, passage: Passage) -> AsyncGe
         limit_bytes=outcome.target.deployment.event_limit_bytes,
     )
     record.transcript = stream.text
-    whole = False
+    record.ending = "broken"  # until it has ended otherwise
     try:
         piece = outcome.body
         while piece:
@@ -59,20 +62,29 @@ async def _stream(outcome: Outcome, answer: Answer, passage: Passage) -> AsyncGe
             piece = await answer.next_piece()
         if rest := stream.close():
             yield rest
-        if not (stream.finished or stream.failed):
-            raise Broken("the upstream ended its stream without a finish reason or [DONE]")
-        whole = not stream.failed
-    except UpstreamError as error:
-        record.error = error
-        yield encode_error_event(error)
-    except asyncio.CancelledError:
-        if passage.flight.reason != "shutdown":
-            raise
-        record.error = ShuttingDown("the gateway is shutting down; the answer is not whole")
-        yield encode_error_event(record.error)
+        _check_end(stream)
+        record.ending = "broken" if stream.failed else "finished"
+    except (UpstreamError, asyncio.CancelledError) as error:
+        if (told := _broken_by(error, stream, passage)) is not None:
+            record.error = told
+            yield encode_error_event(told)
     finally:
         answer.close()
         record.usage = stream.usage
-        # A client may well hang up at [DONE]: all it asked for has been delivered and told.
-        if not whole and not (stream.finished and stream.usage and record.error is None):
-            record.ending = "client_gone" if passage.flight.reason == "client_gone" else "broken"
+        # A client may well hang up at [DONE], and a host break the line there: all has been said.
+        if stream.done and record.error is None and not stream.failed:
+            record.ending = "finished"
+
+
+def _check_end(stream: RelayedStream) -> None:
+    if not (stream.finished or stream.done or stream.failed):
+        raise Broken("the upstream ended its stream without a finish reason or [DONE]")
+
+
+def _broken_by(error: BaseException, stream: RelayedStream, passage: Passage) -> GatewayError | None:
+    """Say what to tell the client of a break; None where all has been said. Raises what is not ours."""
+    if isinstance(error, UpstreamError):
+        return None if stream.done else error
+    if passage.flight.reason == "shutdown":
+        return ShuttingDown("the gateway is shutting down; the answer is not whole")
+    raise error

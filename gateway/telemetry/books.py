@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
 
+from gateway.errors import GatewayError
 from gateway.exchange import Record, Usage
 from gateway.formats.chat.prompt import decode_prompt
 from gateway.telemetry.logs import AccessLine, AccessLog
@@ -106,5 +107,9 @@ def _line(record: Record, ended_s: float) -> AccessLine:
         reasoning_tokens=usage.reasoning_tokens if usage else 0,
         tokens=usage.origin if usage else "",
         causes=[f"{attempt.backend}: {attempt.cause}" for attempt in record.attempts if attempt.cause],
-        error=f"{error.code}: {error.message}"[:_ERROR_CHARS] if error else "",
+        error=_told(error)[:_ERROR_CHARS] if error else "",
     )
+
+
+def _told(error: GatewayError) -> str:
+    return f"{error.code}: {error.message}" + (f" ({error.detail})" if error.detail else "")

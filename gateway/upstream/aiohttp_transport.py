@@ -52,7 +52,7 @@ class AiohttpTransport:
             try:
                 return await content.readany()
             except _ENDS as error:
-                raise Broken(f"the upstream's answer was cut: {_said(error)}") from error
+                raise Broken("the upstream's answer was cut", detail=_said(error)) from error
 
         def drop() -> None:
             response.release() if content.at_eof() else response.close()
@@ -87,7 +87,7 @@ def _translate(error: BaseException, watchdog: Watchdog) -> GatewayError | None:
         return watchdog.verdict()
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return TimedOut("the upstream took too long to connect")
-    return ConnectFailed(f"the upstream cannot be reached: {_said(error)}")
+    return ConnectFailed("the upstream cannot be reached", detail=_said(error))
 
 
 def _said(error: BaseException) -> str:

@@ -44,7 +44,7 @@ class HttpxTransport:
             try:
                 return await anext(pieces, b"")
             except (httpx.TransportError, httpx.DecodingError) as error:
-                raise Broken(f"the upstream's answer was cut: {_said(error)}") from error
+                raise Broken("the upstream's answer was cut", detail=_said(error)) from error
 
         def drop() -> None:
             if not response.is_closed:
@@ -66,7 +66,7 @@ def _translate(error: BaseException, watchdog: Watchdog) -> GatewayError | None:
         return watchdog.verdict()
     if isinstance(error, httpx.ConnectTimeout):
         return TimedOut("the upstream took too long to connect")
-    return ConnectFailed(f"the upstream cannot be reached: {_said(error)}")
+    return ConnectFailed("the upstream cannot be reached", detail=_said(error))
 
 
 def _said(error: BaseException) -> str:

@@ -9,7 +9,7 @@ import math
 
 import msgspec
 
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError, MethodNotAllowed, UpstreamError
 from gateway.exchange import Reply
 from gateway.formats.headers import relayed_headers
 
@@ -58,6 +58,8 @@ def error_reply(error: GatewayError, call_id: str) -> Reply:
     upstream = error.headers if isinstance(error, UpstreamError) else ()
     headers = [line for line in relayed_headers(upstream, own) if line[0] != b"content-type"]
     headers.append((b"content-type", b"application/json"))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allowed.encode()))
     given = {name for name, _ in headers}
     if b"x-request-id" not in given:
         headers.append((b"x-request-id", call_id.encode()))

@@ -19,10 +19,11 @@ from gateway.formats.chat.transcript import Transcript
 from gateway.formats.chat.usage import decode_usage
 from gateway.formats.sse import Framer, data_of, split_events
 
-# Inside of a JSON string the quotes would be escaped: these match members, never generated text.
-_NOTABLE = re.compile(rb'"usage"\s*:\s*\{|"error"\s*:|^event: *error', re.MULTILINE)
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
-_DONE = b"[DONE]"
+# Inside of a JSON string quotes and newlines are escaped: these match members, never generated text.
+_USAGE, _NO_USAGE = b'"usage"', b'"usage":null'
+_FINISH, _NO_FINISH = b'"finish_reason"', b'"finish_reason":null'
+_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
+_DONE = re.compile(rb"(?:^|\n)data: ?\[DONE\]")
 
 
 class _Chunk(msgspec.Struct):
@@ -37,11 +38,20 @@ _decoder = msgspec.json.Decoder(_Chunk)
 class RelayedStream:
     """One stream on its way through.
 
-    `usage` is the last that was reported, None until then. `finished` says that the stream told its
-    own end (a finish reason, or `[DONE]`); `failed` that it carried an error event of the upstream.
+    `usage` is the last that was reported, None until then. `finished` says that the stream told a
+    finish reason, `done` that it said `[DONE]`, `failed` that it carried an error of the upstream.
     """
 
-    __slots__ = ("_framer", "_rename", "_transcript", "_withhold_usage", "failed", "finished", "usage")
+    __slots__ = (
+        "_framer",
+        "_rename",
+        "_transcript",
+        "_withhold_usage",
+        "done",
+        "failed",
+        "finished",
+        "usage",
+    )
 
     def __init__(self, *, withhold_usage: bool, rename: str | None, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)
@@ -49,8 +59,7 @@ class RelayedStream:
         self._rename = rename
         self._transcript = Transcript()
         self.usage: Usage | None = None
-        self.finished = False
-        self.failed = False
+        self.finished = self.done = self.failed = False
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the upstream's bytes, return what the client gets now (may be empty).
@@ -61,9 +70,15 @@ class RelayedStream:
         return self._pass(events) if events else b""
 
     def close(self) -> bytes:
-        """Return the last bytes once the upstream has ended: an event without its blank line."""
+        """Return the last bytes once the upstream has ended: an event that only lacks its blank line.
+
+        Half an event is dropped: it would swallow whatever is said after it.
+        """
         rest = self._framer.rest()
-        return self._pass(rest) if rest else b""
+        if not rest or not _is_whole(rest):
+            return b""
+        passed = self._pass(rest)
+        return passed if self.done else passed + b"\n\n"
 
     def text(self) -> str:
         """Return what was generated so far, for counting."""
@@ -71,11 +86,15 @@ class RelayedStream:
 
     def _pass(self, events: bytes) -> bytes:
         self._transcript.add(events)
-        if not self.finished:
-            self.finished = _DONE in events or _FINISH.search(events) is not None
-        if self._rename is None and _NOTABLE.search(events) is None:
+        if not self.finished and events.count(_FINISH) != events.count(_NO_FINISH):
+            self.finished = _FINISHED.search(events) is not None
+        if b"[DONE]" in events and _DONE.search(events):
+            self.done = True
+        if self._rename is not None:
+            start = 0
+        elif (start := _first_notable(events)) < 0:
             return events
-        return b"".join([self._look_at(event) for event in split_events(events)])
+        return events[:start] + b"".join([self._look_at(event) for event in split_events(events[start:])])
 
     def _look_at(self, event: bytes) -> bytes:
         try:
@@ -90,6 +109,34 @@ class RelayedStream:
             if self._withhold_usage and chunk.choices == []:
                 return b""
         return event if self._rename is None else _rename_in(event, self._rename)
+
+
+def _first_notable(events: bytes) -> int:
+    """Find where the first event begins that may hold a usage or an error; -1 for none.
+
+    Hosts repeat `"usage":null` in every event, so counting comes before looking: it costs 1 us where a
+    regular expression over the same 16 KiB takes 20.
+    """
+    if b'"error"' in events:
+        return 0
+    notable = events.count(_USAGE) - events.count(_NO_USAGE)
+    at = len(events)
+    while notable > 0:  # from the end: the usage is in the last events
+        at = events.rfind(_USAGE, 0, at)
+        if not events.startswith(_NO_USAGE, at):
+            notable -= 1
+    if at == len(events):
+        return -1
+    newlines, crlfs = events.rfind(b"\n\n", 0, at), events.rfind(b"\n\r\n", 0, at)
+    return max(newlines + 2 if newlines >= 0 else 0, crlfs + 3 if crlfs >= 0 else 0)
+
+
+def _is_whole(event: bytes) -> bool:
+    data = data_of(event)
+    try:
+        return data == b"[DONE]" or isinstance(msgspec.json.decode(data), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def _rename_in(event: bytes, name: str) -> bytes:
