@@ -14,16 +14,22 @@ from gateway.errors import BadRequest, TooLarge
 
 _STEP_BYTES = 256 * 1024
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_MOST_CODINGS = 3
+"""Nobody needs more, and each may unfold to the limit again."""
 
 
 def decompress(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
     """Undo `content-encoding`, the last coding first.
 
-    Raises BadRequest for an unknown coding or broken data, TooLarge beyond `limit_bytes`.
+    Raises BadRequest for an unknown coding or broken data, TooLarge beyond `limit_bytes`. What follows
+    the end of the data is broken data too: dropped in silence it would be a part of a request lost.
     """
-    for coding in reversed([name.strip().lower() for name in content_encoding.split(",")]):
-        if coding not in {"", "identity"}:
-            body = _undo(body, coding, limit_bytes)
+    names = [name.strip().lower() for name in content_encoding.split(",")]
+    codings = [name for name in names if name not in {"", "identity"}]
+    if len(codings) > _MOST_CODINGS:
+        raise BadRequest(f"content-encoding may name at most {_MOST_CODINGS} codings", status=415)
+    for coding in reversed(codings):
+        body = _undo(body, coding, limit_bytes)
     return body
 
 
@@ -44,9 +50,16 @@ def _undo(body: bytes, coding: str, limit_bytes: int) -> bytes:
 def _gzip(body: bytes, limit_bytes: int) -> bytes:
     decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
     unfolded = decoder.decompress(body, limit_bytes + 1)
-    if not decoder.eof and len(unfolded) <= limit_bytes:
-        raise EOFError("the data ends too early")
+    if len(unfolded) <= limit_bytes:
+        _check_end(decoder.unused_data, eof=decoder.eof)
     return unfolded
+
+
+def _check_end(unused: bytes, *, eof: bool) -> None:
+    if not eof:
+        raise EOFError("the data ends too early")
+    if unused:
+        raise EOFError("something follows the end of the data")
 
 
 def _brotli(body: bytes, limit_bytes: int) -> bytes:
@@ -65,8 +78,8 @@ def _brotli(body: bytes, limit_bytes: int) -> bytes:
 def _zstd(body: bytes, limit_bytes: int) -> bytes:
     decoder = zstd.ZstdDecompressor()
     unfolded = decoder.decompress(body, max_length=limit_bytes + 1)
-    if not decoder.eof and len(unfolded) <= limit_bytes:
-        raise EOFError("the data ends too early")
+    if len(unfolded) <= limit_bytes:
+        _check_end(decoder.unused_data, eof=decoder.eof)
     return unfolded
 
 

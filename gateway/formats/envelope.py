@@ -27,6 +27,9 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+_MODEL_LIMIT_CHARS = 512
+"""Names are remembered where routes are looked up: without a limit a client could fill the memory."""
+
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _flag = msgspec.json.Decoder(bool | None)
@@ -56,6 +59,8 @@ def decode_envelope(members: Mapping[str, msgspec.Raw]) -> Envelope:
     model = _read(members, "model", _text, "a string")
     if not model:
         raise BadRequest("model must not be empty", param="model", code="missing_required_parameter")
+    if len(model) > _MODEL_LIMIT_CHARS:
+        raise BadRequest(f"model must be at most {_MODEL_LIMIT_CHARS} characters", param="model")
     stream = "stream" in members and bool(_read(members, "stream", _flag, "a boolean"))
     options = None
     if "stream_options" in members:

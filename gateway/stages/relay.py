@@ -63,7 +63,7 @@ async def _stream(outcome: Outcome, answer: Answer, passage: Passage) -> AsyncGe
         if rest := stream.close():
             yield rest
         _check_end(stream)
-        record.ending = "broken" if stream.failed else "finished"
+        record.ending = "finished"
     except (UpstreamError, asyncio.CancelledError) as error:
         if (told := _broken_by(error, stream, passage)) is not None:
             record.error = told
@@ -71,13 +71,13 @@ async def _stream(outcome: Outcome, answer: Answer, passage: Passage) -> AsyncGe
     finally:
         answer.close()
         record.usage = stream.usage
-        # A client may well hang up at [DONE], and a host break the line there: all has been said.
-        if stream.done and record.error is None and not stream.failed:
-            record.ending = "finished"
+        if record.ending == "finished" or stream.done:
+            # A client may well hang up at [DONE], and a host break the line there: all has been said.
+            record.ending = "broken" if record.error or stream.failed else "finished"
 
 
 def _check_end(stream: RelayedStream) -> None:
-    if not (stream.finished or stream.done or stream.failed):
+    if not (stream.done or stream.finished or stream.failed):
         raise Broken("the upstream ended its stream without a finish reason or [DONE]")
 
 

@@ -8,6 +8,8 @@ Cost: 4 us a call. Children are kept by their label values, because `labels()` l
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 from gateway.exchange import Record
@@ -15,6 +17,14 @@ from gateway.exchange import Record
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _NO_ROUTE = "none"
+
+
+class _Ending(NamedTuple):
+    """The instruments of calls that ended alike."""
+
+    calls: Counter
+    duration: Histogram
+    first_byte: Histogram
 
 
 class Metrics:
@@ -55,19 +65,20 @@ class Metrics:
         self._in_flight = Gauge(
             "forebay_calls_in_flight", "Calls running now.", multiprocess_mode="livesum", registry=registry
         )
+        self._endings: dict[tuple[str, str, int, str], _Ending] = {}
         self._counters: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
-        self._histograms: dict[tuple[Histogram, str], Histogram] = {}
 
     def observe(self, record: Record, ended_s: float) -> None:
         """Count one ended call."""
-        route = record.route or _NO_ROUTE
         backend = record.attempts[-1].backend if record.attempts else _NO_ROUTE
-        self._counter(self._calls, route, backend, str(record.status), record.ending).inc()
+        key = (record.route, backend, record.status, record.ending)
+        ending = self._endings.get(key) or self._open(key)
+        ending.calls.inc()
+        ending.duration.observe(ended_s - record.started_s)
         for attempt in record.attempts:
-            self._counter(self._attempts, attempt.backend, attempt.cause).inc()
-        self._histogram(self._duration, route).observe(ended_s - record.started_s)
+            self._child(self._attempts, attempt.backend, attempt.cause).inc()
         if record.first_byte_s is not None:
-            self._histogram(self._first_byte, route).observe(record.first_byte_s - record.started_s)
+            ending.first_byte.observe(record.first_byte_s - record.started_s)
         if usage := record.usage:
             for kind, tokens in (
                 ("input", usage.input_tokens),
@@ -77,7 +88,23 @@ class Metrics:
                 ("reasoning", usage.reasoning_tokens),
             ):
                 if tokens:
-                    self._counter(self._tokens, route, backend, kind, usage.origin).inc(tokens)
+                    self._child(self._tokens, record.route, backend, kind, usage.origin).inc(tokens)
+
+    def _open(self, key: tuple[str, str, int, str]) -> _Ending:
+        route, backend, status, ending = key
+        route = route or _NO_ROUTE
+        calls = self._calls.labels(route, backend, str(status), ending)
+        self._endings[key] = opened = _Ending(
+            calls, self._duration.labels(route), self._first_byte.labels(route)
+        )
+        return opened
+
+    def _child(self, parent: Counter, *labels: str) -> Counter:
+        key = (parent, labels)
+        child = self._counters.get(key)
+        if child is None:
+            child = self._counters[key] = parent.labels(*labels)
+        return child
 
     def set_in_flight(self, calls: int) -> None:
         """Set the number of calls running in this process."""
@@ -90,17 +117,3 @@ class Metrics:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's gap
         return generate_latest(registry)
-
-    def _counter(self, parent: Counter, *labels: str) -> Counter:
-        key = (parent, labels)
-        child = self._counters.get(key)
-        if child is None:
-            child = self._counters[key] = parent.labels(*labels)
-        return child
-
-    def _histogram(self, parent: Histogram, route: str) -> Histogram:
-        key = (parent, route)
-        child = self._histograms.get(key)
-        if child is None:
-            child = self._histograms[key] = parent.labels(route)
-        return child

@@ -6,6 +6,7 @@ It takes HTTPS_PROXY and the like from the environment, which the hot path's tra
 from __future__ import annotations
 
 import asyncio
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -27,12 +28,15 @@ class HttpxTransport:
     async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
         """Send and return at the answer's headers; raises ConnectFailed or TimedOut."""
         if self._client is None:
-            self._client = httpx.AsyncClient(limits=self._limits, timeout=self._timeout)
+            self._client = self._open()
+        prepared = self._client.build_request(
+            request.method,
+            request.url,
+            content=request.body,
+            headers={name.encode(): value.encode() for name, value in request.headers.items()},
+        )
         watchdog = Watchdog(timeouts)
         watchdog.expect("the first byte", timeouts.first_byte_s)
-        prepared = self._client.build_request(
-            request.method, request.url, content=request.body, headers=dict(request.headers)
-        )
         try:
             response = await self._client.send(prepared, stream=True)
         except (asyncio.CancelledError, httpx.TransportError) as error:
@@ -53,6 +57,11 @@ class HttpxTransport:
                 task.add_done_callback(self._closing.discard)
 
         return WatchedAnswer(response.status_code, response.headers.raw, pull, drop, watchdog, timeouts.gap_s)
+
+    def _open(self) -> httpx.AsyncClient:
+        # One client serves all tenants: a cookie set for one must not be shown for another.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        return httpx.AsyncClient(limits=self._limits, timeout=self._timeout, cookies=no_cookies)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -20,7 +20,18 @@ class Watchdog:
     from a cancellation by somebody else.
     """
 
-    __slots__ = ("_due_s", "_end_s", "_fired", "_loop", "_task", "_timer", "_total_s", "_what", "_within_s")
+    __slots__ = (
+        "_due_s",
+        "_end_s",
+        "_fired",
+        "_loop",
+        "_shortest_s",
+        "_task",
+        "_timer",
+        "_total_s",
+        "_what",
+        "_within_s",
+    )
 
     def __init__(self, timeouts: Timeouts) -> None:
         task = asyncio.current_task()
@@ -30,6 +41,7 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._total_s = timeouts.total_s
         self._end_s = self._loop.time() + timeouts.total_s
+        self._shortest_s = min(timeouts.first_byte_s, timeouts.gap_s, timeouts.total_s)
         self._due_s = math.inf
         self._what, self._within_s = "", 0.0
         self._fired = False
@@ -42,10 +54,10 @@ class Watchdog:
         self._due_s = now_s + within_s
         if self._end_s < self._due_s:
             self._what, self._within_s, self._due_s = "the whole answer", self._total_s, self._end_s
-        if now_s >= self._end_s:
-            raise self._timed_out()
-        if self._timer is None or self._due_s < self._timer.when():
-            self._arm()
+            if now_s >= self._end_s:
+                raise self._timed_out()
+        if self._timer is None:
+            self._arm(now_s)
 
     def rest(self) -> None:
         """Nobody waits for the upstream now: a slow client must not count against it."""
@@ -69,17 +81,15 @@ class Watchdog:
     def _timed_out(self) -> TimedOut:
         return TimedOut(f"the upstream took more than {self._within_s:g} s for {self._what}")
 
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(self._due_s, self._look)
+    def _arm(self, now_s: float) -> None:
+        # Never later than the shortest limit, so that no deadline set afterwards can come before it.
+        self._timer = self._loop.call_at(min(self._due_s, now_s + self._shortest_s), self._look)
 
     def _look(self) -> None:
+        now_s = self._loop.time()
+        if now_s < self._due_s:
+            self._arm(now_s)
+            return
         self._timer = None
-        if self._due_s == math.inf:
-            return
-        if self._loop.time() < self._due_s:
-            self._arm()
-            return
         self._fired = True
         self._task.cancel()

@@ -28,7 +28,10 @@ class _Native(msgspec.Struct):
 
 
 class _Loose(msgspec.Struct):
-    """Other hosts: xAI and Ollama put a text into `error`, Cohere and Bedrock use `message`, Voyage `detail`."""
+    """Other hosts: xAI and Ollama put a text into `error`, Cohere and Bedrock use `message`, Voyage `detail`.
+
+    Gemini's OpenAI-compatible endpoint wraps its error object into a list.
+    """
 
     error: msgspec.Raw = msgspec.Raw(b"null")
     message: msgspec.Raw = msgspec.Raw(b"null")
@@ -36,7 +39,7 @@ class _Loose(msgspec.Struct):
 
 
 _native = msgspec.json.Decoder(_Native)
-_loose = msgspec.json.Decoder(_Loose)
+_loose = msgspec.json.Decoder(_Loose | list[_Loose])
 
 
 def encode_error(error: GatewayError) -> bytes:
@@ -89,12 +92,13 @@ def is_native(body: bytes) -> bool:
 def decode_error_message(body: bytes, status: int) -> str:
     """Find the provider's message in an error body of whatever shape; never empty."""
     try:
-        loose = _loose.decode(body)
+        found = _loose.decode(body)
+        for loose in found if isinstance(found, list) else (found,):
+            for raw in (loose.error, loose.message, loose.detail):
+                if text := _text_in(raw):
+                    return text[:_MESSAGE_LIMIT_CHARS]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"the upstream answered {status} without a readable error"
-    for raw in (loose.error, loose.message, loose.detail):
-        if text := _text_in(raw):
-            return text[:_MESSAGE_LIMIT_CHARS]
     return f"the upstream answered {status}"
 
 

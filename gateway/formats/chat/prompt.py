@@ -20,10 +20,17 @@ def decode_prompt(members: Mapping[str, msgspec.Raw]) -> tuple[str, int]:
     messages = 0
     for name in _TEXT_MEMBERS:
         if name in members:
-            value = msgspec.json.decode(members[name])
+            value = _decoded(members[name])
             messages += len(value) if name == "messages" and isinstance(value, list) else 0
             texts.extend(_walk(value))
     return "\n".join(texts), messages
+
+
+def _decoded(member: msgspec.Raw) -> object:
+    try:
+        return msgspec.json.decode(member)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bytes(member).decode(errors="replace")  # it was sent all the same, so it counts as a text
 
 
 def _walk(value: object) -> Iterator[str]:

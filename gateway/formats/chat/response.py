@@ -20,7 +20,7 @@ class _Answer(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Answer)
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:]')
 _OPEN, _CLOSE = (b"{", b"["), (b"}", b"]")
 
 
@@ -43,33 +43,41 @@ def rename_model(body: bytes, name: str) -> bytes:
 
     An object without `model` is returned as it is.
     """
+    old, new = _model_in(body), msgspec.json.encode(name)
+    if old in (b"", new):
+        return body
+    found = list(re.finditer(rb'"model"\s*:\s*(' + re.escape(old) + rb")", body))
+    if len(found) == 1:
+        renamed = _spliced(body, found[0].start(1), old, new)
+        if _model_in(renamed) == new:  # nearly always: the only match was the member itself
+            return renamed
+    return _spliced(body, _place_of_model(body), old, new)
+
+
+def _model_in(body: bytes) -> bytes:
+    """Return the value of `model` as written; empty when there is none, or no JSON object."""
     try:
-        model = bytes(_decoder.decode(body).model)
+        return bytes(_decoder.decode(body).model)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body
-    if not model:
-        return body
-    # Where the name stands once (nearly always), no walk through the object is needed. Inside of a
-    # JSON string the quotes would be escaped, so this cannot match in a text.
-    found = list(re.finditer(rb'"model"\s*:\s*(' + re.escape(model) + rb")", body))
-    start, end = found[0].span(1) if len(found) == 1 else _span_of_model(body)
-    return body[:start] + msgspec.json.encode(name) + body[end:]
+        return b""
 
 
-def _span_of_model(body: bytes) -> tuple[int, int]:
-    """Find the value of the last top-level `model` by walking over strings and brackets."""
-    depth, key, span, last = 0, False, (0, 0), b""
+def _spliced(body: bytes, start: int, old: bytes, new: bytes) -> bytes:
+    return body[:start] + new + body[start + len(old) :]
+
+
+def _place_of_model(body: bytes) -> int:
+    """Find where the value of the last top-level `model` begins, walking over strings and brackets."""
+    depth, place, last = 0, 0, b""
     for token in _TOKEN.finditer(body):
         text = token.group()
         if text in _OPEN:
             depth += 1
         elif text in _CLOSE:
             depth -= 1
-        elif depth == 1 and text == b":":
-            key = msgspec.json.decode(last) == "model"
-        elif depth == 1 and text == b",":
-            key = False
-        elif depth == 1 and key:
-            span = token.span()
+        elif depth == 1 and text == b":" and msgspec.json.decode(last) == "model":
+            place = token.end()
         last = text
-    return span
+    while body[place] in b" \t\r\n":
+        place += 1
+    return place

@@ -32,13 +32,17 @@ class UsageObject(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(UsageObject)
+_MOST_TOKENS = 10**12
+"""Nobody uses more in a call: a host that reports more, or less than none, has not counted."""
 
 
 def decode_usage(raw: msgspec.Raw | bytes) -> Usage | None:
-    """Read a `usage` value; None when it is null or no usage object."""
+    """Read a `usage` value; None when it is null, no usage object, or its numbers are nonsense."""
     try:
         seen = _decoder.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if seen.prompt_tokens is None and seen.completion_tokens is None and seen.total_tokens is None:
         return None
     details, spent = seen.prompt_tokens_details, seen.completion_tokens_details
     prompt, completion = int(seen.prompt_tokens or 0), int(seen.completion_tokens or 0)
@@ -46,10 +50,12 @@ def decode_usage(raw: msgspec.Raw | bytes) -> Usage | None:
     # xAI counts reasoning outside of completion_tokens and only the total tells: 331 + 11 + 332 = 674.
     if reasoning and int(seen.total_tokens or 0) == prompt + completion + reasoning:
         completion += reasoning
-    return Usage(
+    usage = Usage(
         input_tokens=prompt,
         output_tokens=completion,
         cached_tokens=int((details and details.cached_tokens) or seen.prompt_cache_hit_tokens or 0),
         cache_write_tokens=int((details and details.cache_write_tokens) or 0),
         reasoning_tokens=reasoning,
     )
+    counts = (prompt, completion, usage.cached_tokens, usage.cache_write_tokens, reasoning)
+    return usage if all(0 <= count <= _MOST_TOKENS for count in counts) else None
