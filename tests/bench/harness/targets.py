@@ -1,0 +1,137 @@
+"""The servers that are compared: the fake upstream itself, the floor, the gateway; and how each is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.answers import CHUNKS, KINDS, STREAMED_TEXT, TEXT, Kind, request_body
+from harness.children import HOST, SERVER_CPU, BenchError, Child, free_port
+
+BENCH = Path(__file__).resolve().parent.parent
+ROOT = BENCH.parent.parent
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How a server is asked for one kind of answer."""
+
+    path: str
+    model: str = "gpt-4o-mini"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server to put under load; `same_chunks` if it must pass on every chunk of a stream as it came."""
+
+    name: str
+    port: int
+    asks: Mapping[Kind, Ask]
+    ready_path: str = "/readyz"
+    same_chunks: bool = True
+
+    def body(self, kind: Kind, padding_bytes: int = 0) -> bytes:
+        """The request's body for this kind of answer."""
+        return request_body(self.asks[kind].model, stream=kind != "json", padding_bytes=padding_bytes)
+
+    def headers(self, kind: Kind) -> dict[str, str]:
+        """The request's headers for this kind of answer."""
+        return {"content-type": "application/json", "authorization": "Bearer k", **self.asks[kind].headers}
+
+    def fetch(self, kind: Kind) -> bytes:
+        """Ask once and check the answer; return its body. Raises `BenchError` when anything is missing."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        try:
+            connection.request("POST", self.asks[kind].path, self.body(kind), self.headers(kind))
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise BenchError(f"{self.name} answered {kind} with {answer.status}: {body[:300]!r}")
+        check_answer(self, kind, body)
+        return body
+
+
+def check_answer(target: Target, kind: Kind, body: bytes) -> None:
+    """Raise `BenchError` unless `body` is the fake upstream's answer, whole."""
+    if kind == "json":
+        if json.loads(body)["choices"][0]["message"]["content"] != TEXT:
+            raise BenchError(f"{target.name} changed the answer: {body[:300]!r}")
+        return
+    events = [
+        part.removeprefix("data: ") for part in body.decode().split("\n\n") if part.startswith("data: ")
+    ]
+    if not events or events[-1] != "[DONE]":
+        raise BenchError(f"{target.name}: the stream has no [DONE]: {body[-300:]!r}")
+    chunks = [chunk for event in events[:-1] if (chunk := json.loads(event)).get("choices")]
+    text = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+    if text != STREAMED_TEXT or (target.same_chunks and len(chunks) != CHUNKS):
+        raise BenchError(
+            f"{target.name}: {len(chunks)} chunks of {CHUNKS} with {len(text)} characters came through"
+        )
+
+
+def direct(port: int) -> Target:
+    """The fake upstream, with nothing in between."""
+    return Target("direct", port, {kind: Ask(f"/{kind}/chat/completions") for kind in KINDS})
+
+
+def floor(upstream_port: int, folder: Path, name: str = "floor") -> tuple[Target, Child]:
+    """The least a gateway on this stack can cost: see floor.py."""
+    port = free_port()
+    argv = [sys.executable, "-m", "uvicorn", "floor:app", "--app-dir", str(BENCH), "--host", HOST]
+    argv += ["--port", str(port), "--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
+    argv += ["--no-access-log"]
+    env = {"BENCH_UPSTREAM": f"http://{HOST}:{upstream_port}"}
+    asks = {kind: Ask(f"/{kind}/v1/chat/completions") for kind in KINDS}
+    return Target(name, port, asks), Child(argv, SERVER_CPU, folder / f"{name}.log", env, BENCH)
+
+
+def gateway(upstream_port: int, folder: Path) -> tuple[Target, Child]:
+    """The gateway with one key and a route for each kind of answer; `BenchError` if there is none."""
+    if not (ROOT / "gateway" / "__main__.py").exists():
+        raise BenchError("there is no gateway to start (python -m gateway)")
+    key = f"bench-{secrets.token_hex(16)}"
+    config, port = folder / "config", free_port()
+    write_gateway_config(config, upstream_port, key)
+    argv = [
+        sys.executable,
+        "-m",
+        "gateway",
+        "serve",
+        "--config",
+        str(config),
+        "--state",
+        str(folder / "state"),
+    ]
+    argv += ["--host", HOST, "--port", str(port)]
+    asks = {
+        kind: Ask("/v1/chat/completions", f"gpt-4o-mini-{kind}", {"authorization": f"Bearer {key}"})
+        for kind in KINDS
+    }
+    return Target("Forebay", port, asks), Child(
+        argv, SERVER_CPU, folder / "gateway.log", {"BENCH_CREDENTIAL": "k"}, ROOT
+    )
+
+
+def write_gateway_config(config: Path, upstream_port: int, key: str) -> None:
+    """routing.yaml and policies/tenants.yaml below `config`. JSON is YAML too."""
+    backends = {
+        kind: {"base_url": f"http://{HOST}:{upstream_port}/{kind}", "credentials": ["${BENCH_CREDENTIAL}"]}
+        for kind in KINDS
+    }
+    routes = {f"gpt-4o-mini-{kind}": {"targets": [{"backend": kind}]} for kind in KINDS}
+    digest = f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    tenants = {"tenants": {"bench": {"keys": [{"id": "bench", "digest": digest}]}}}
+    (config / "policies").mkdir(parents=True, exist_ok=True)
+    (config.parent / "state").mkdir(exist_ok=True)
+    (config / "routing.yaml").write_text(json.dumps({"backends": backends, "routes": routes}, indent=2))
+    (config / "policies" / "tenants.yaml").write_text(json.dumps(tenants, indent=2))
