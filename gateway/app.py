@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Response
 from litestar.connection import Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
-from gateway.api.calls import call_handlers, new_call_id
+from gateway.api.calls import Application, Receive, Send, call_applications, new_call_id
 from gateway.api.description import describe, description_handlers
 from gateway.api.health import health_handlers
 from gateway.api.models import model_handlers
@@ -21,19 +21,24 @@ from gateway.runtime import Runtime
 log = logging.getLogger("forebay")
 
 
-def build_app(current: Callable[[], Runtime]) -> Litestar:
-    """Build the application; `current` gives the runtime to serve a request with."""
-    return Litestar(
-        [
-            *call_handlers(current),
-            *model_handlers(current),
-            *health_handlers(current),
-            *description_handlers(),
-        ],
+def build_app(current: Callable[[], Runtime]) -> Application:
+    """Build the application; `current` gives the runtime to serve a request with.
+
+    Litestar serves all but the hot paths, which are called past it.
+    """
+    litestar = Litestar(
+        [*model_handlers(current), *health_handlers(current), *description_handlers()],
         openapi_config=describe(),
         exception_handlers={Exception: _answer_error},
         logging_config=None,
     )
+    rest = cast("Application", litestar)
+    hot = call_applications(current)
+
+    async def app(scope: Any, receive: Receive, send: Send) -> None:
+        await hot.get(scope.get("path"), rest)(scope, receive, send)
+
+    return app
 
 
 def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -23,13 +23,24 @@ async def receive(arrival: Arrival, intake: Intake) -> bytes:
     declared = arrival.headers.get("content-length", "")
     if declared.isdecimal() and float(declared) > intake.max_body_bytes:  # an int of 5,000 digits raises
         raise _too_large(intake)
-    body, more = await _next(arrival)
-    if more:
-        body = await _rest(arrival, body, intake)
-    if len(body) > intake.max_body_bytes:
-        raise _too_large(intake)
+    try:
+        async with asyncio.timeout(intake.body_timeout_s):  # the first piece too: it may never come
+            body = await _whole(arrival, intake)
+    except TimeoutError:
+        raise ReadTimeout(f"the request's body did not arrive within {intake.body_timeout_s:g} s") from None
     encoding = arrival.headers.get("content-encoding")
     return body if encoding is None else decompress(body, encoding, intake.max_body_bytes)
+
+
+async def _whole(arrival: Arrival, intake: Intake) -> bytes:
+    pieces, size_bytes, more = list[bytes](), 0, True
+    while more:
+        piece, more = await _next(arrival)
+        pieces.append(piece)
+        size_bytes += len(piece)
+        if size_bytes > intake.max_body_bytes:
+            raise _too_large(intake)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def _next(arrival: Arrival) -> tuple[bytes, bool]:
@@ -37,21 +48,6 @@ async def _next(arrival: Arrival) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ClientGone("the client left before its request was whole")
     return message.get("body", b""), message.get("more_body", False)
-
-
-async def _rest(arrival: Arrival, first: bytes, intake: Intake) -> bytes:
-    pieces, size_bytes, more = [first], len(first), True
-    try:
-        async with asyncio.timeout(intake.body_timeout_s):
-            while more:
-                piece, more = await _next(arrival)
-                pieces.append(piece)
-                size_bytes += len(piece)
-                if size_bytes > intake.max_body_bytes:
-                    raise _too_large(intake)
-    except TimeoutError:
-        raise ReadTimeout(f"the request's body did not arrive within {intake.body_timeout_s:g} s") from None
-    return b"".join(pieces)
 
 
 def _too_large(intake: Intake) -> TooLarge:

@@ -29,18 +29,19 @@ _decoder = msgspec.json.Decoder(_Chunk)
 class RelayedStream:
     """One stream on its way through."""
 
-    __slots__ = ("_framer", "_rename", "_transcript", "_withhold_usage")
+    __slots__ = ("_framer", "_rename", "_transcript", "_withheld", "_withhold_usage")
 
     def __init__(self, *, withhold_usage: bool, rename: str | None, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)
         self._withhold_usage = withhold_usage
         self._rename = rename
         self._transcript = Transcript()
+        self._withheld: Usage | None = None
 
     @property
     def usage(self) -> Usage | None:
-        """The last usage that was reported, None until then."""
-        return self._transcript.usage()
+        """The usage that was reported, the last one where there were several; None until then."""
+        return self._withheld or self._transcript.usage()
 
     @property
     def finished(self) -> bool:
@@ -91,17 +92,19 @@ class RelayedStream:
         return events[:start] + b"".join([self._changed(event) for event in split_events(events[start:])])
 
     def _changed(self, event: bytes) -> bytes:
-        if self._withhold_usage and USAGE in event and _is_only_usage(event):
+        if self._withhold_usage and USAGE in event and (usage := _only_usage(event)) is not None:
+            self._withheld = usage
             return b""
         return event if self._rename is None else _rename_in(event, self._rename)
 
 
-def _is_only_usage(event: bytes) -> bool:
+def _only_usage(event: bytes) -> Usage | None:
+    """Read the usage of an event that says nothing else; None for any other event."""
     try:
         chunk = _decoder.decode(data_of(event))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return chunk.choices == [] and decode_usage(chunk.usage) is not None
+        return None
+    return decode_usage(chunk.usage) if chunk.choices == [] else None
 
 
 def _is_whole(event: bytes) -> bool:

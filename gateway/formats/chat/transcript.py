@@ -25,6 +25,7 @@ _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
 USAGE = b'"prompt_tokens"'
 """A member of every usage object, and of nothing else."""
 
+_TAIL_BYTES = 8192
 _DONE = (b"data: [DONE]", b"data:[DONE]")
 
 
@@ -121,7 +122,8 @@ def _says_done(raw: bytes) -> bool:
 
 
 def _tells_error(raw: bytes) -> bool:
-    at = raw.find(b'"error"')
+    # Nothing follows an error but perhaps a usage and [DONE]: the last few events tell.
+    at = raw.find(b'"error"', max(0, len(raw) - _TAIL_BYTES))
     while at >= 0:
         chunk = _chunk_around(raw, at)
         if chunk is not None and bytes(chunk.error) != b"null":
