@@ -141,5 +141,6 @@ def _pretty(line: AccessLine) -> bytes:
     time = line.time.astimezone().strftime("%H:%M:%S")
     spent = f"{line.input_tokens}+{line.output_tokens} tokens" if line.tokens else ""
     place = f"{line.model} -> {line.backend}" if line.backend else line.model
-    text = f"\x1b[2m{time}\x1b[0m {colour}{line.status} {line.ending}\x1b[0m {place} {line.duration_ms:.0f} ms {spent}"
+    ending = f"{colour}{line.status} {line.ending}\x1b[0m"
+    text = f"\x1b[2m{time}\x1b[0m {ending} {place} {line.duration_ms:.0f} ms {spent}"
     return f"{text} \x1b[2m{line.tenant} {line.request_id}\x1b[0m {line.error}".rstrip().encode()

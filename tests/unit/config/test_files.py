@@ -1,3 +1,5 @@
+"""What comes from outside: files, variables and secrets, and errors that do not repeat them."""
+
 import os
 
 import pytest

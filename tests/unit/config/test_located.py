@@ -1,3 +1,5 @@
+"""From YAML to Specs: every error has its place, and a hint where there is one."""
+
 from typing import Annotated, Literal
 
 import pytest

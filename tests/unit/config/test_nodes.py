@@ -1,3 +1,5 @@
+"""YAML as nodes that know their lines."""
+
 import pytest
 
 from gateway.config import nodes

@@ -1,3 +1,5 @@
+"""routing.yaml with its presets put in: what is active, and what cannot be meant."""
+
 import pytest
 
 from gateway.config.located import load

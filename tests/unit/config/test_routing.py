@@ -1,3 +1,5 @@
+"""The Specs of routing.yaml: defaults, bounds and values from the environment."""
+
 import pytest
 
 from gateway.config.located import load

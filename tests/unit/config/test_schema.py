@@ -1,3 +1,5 @@
+"""The JSON Schemas beside the YAML: true, fresh, and with a description of each field."""
+
 import json
 import re
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""policies/tenants.yaml: who may call, with which keys and tokens."""
+
 import hashlib
 from pathlib import Path
 
