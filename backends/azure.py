@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from backends.openai_compatible import PATHS, Host, OpenAICompatible
+from gateway.errors import BadRequest
 from gateway.exchange import Credential, Format
 
 
@@ -25,9 +26,11 @@ class Azure(OpenAICompatible):
         self._api_version = api_version
 
     def url(self, format_: Format, model: str) -> str:
-        """Return where calls of a format go: by deployment, or to the v1 API."""
+        """Return where calls of a format go: by deployment, or to the v1 API. Raises BadRequest."""
         if not self._api_version:
             return super().url(format_, model)
+        if set(model) <= {"."}:  # "..": a server may climb out of the deployments
+            raise BadRequest(f"{model!r} is no deployment's name", param="model")
         return f"{self._deployments}/{quote(model, safe='')}{PATHS[format_]}?api-version={self._api_version}"
 
     def authorization(self, credential: Credential) -> tuple[str, str]:

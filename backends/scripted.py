@@ -65,7 +65,7 @@ class Scripted(OpenAICompatible):
         """Give the scene that answers a request."""
         step = next(self._steps)
         asked = msgspec.json.decode(request.body)
-        stream = bool(asked.get("stream")) and step.status == 200  # noqa: PLR2004 - only a 200 streams
+        stream = bool(asked.get("stream")) and step.status == 200  # only a 200 streams
         headers = {"content-type": "text/event-stream" if stream else "application/json", **step.headers}
         lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         first_s = step.first_token_ms / 1000
@@ -95,7 +95,7 @@ def _head(asked: Json, kind: str) -> Json:
 
 
 def _whole(step: StepSpec, asked: Json, url: str) -> Json:
-    if step.status != 200:  # noqa: PLR2004 - anything else is an error
+    if step.status != 200:
         return {"error": {"message": step.message, "type": "scripted_error", "param": None, "code": None}}
     usage = _usage(step, asked)
     if url.endswith("/embeddings"):
@@ -114,6 +114,8 @@ def _chunks(step: StepSpec, asked: Json, url: str) -> Iterator[Json]:
     for word in _WORDS.findall(step.text):
         said: Json = {"delta": {"content": word}} if chat else {"text": word}
         yield {**head, "choices": [{"index": 0, "finish_reason": None, **said}]}
+    if step.fault == "cut" and step.text:
+        return
     last: Json = {"delta": {}} if chat else {"text": ""}
     yield {**head, "choices": [{"index": 0, "finish_reason": "stop", **last}]}
     if (asked.get("stream_options") or {}).get("include_usage"):

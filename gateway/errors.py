@@ -8,8 +8,8 @@ know any wire format: `gateway.formats` renders it in the dialect the client spe
       ClientError      BadRequest 400 - Unauthenticated 401 - Forbidden 403 - UnknownRoute 404
                        MethodNotAllowed 405 - ReadTimeout 408 - TooLarge 413 - Unsupported 400
                        ClientGone 499 (only in the records)
-      UpstreamError    ConnectFailed 502 - TimedOut 504 - Rejected 4xx - Refused 401/403 - Overloaded 429/503/529 -
-                       Failed 5xx - Broken (mid-stream)
+      UpstreamError    ConnectFailed 502 - TimedOut 504 - Rejected 4xx - Refused 401/403
+                       Overloaded 429/503/529 - Failed 5xx - Broken (mid-stream)
       GatewayFault     NoTarget 503 - StoreDown 503 - ShuttingDown 503 - Bug 500
     ConfigError        path, line, where, hint (never rendered to a client)
 """
@@ -38,7 +38,7 @@ class GatewayError(Exception):
     kind: ClassVar[str] = "server_error"
     """The broad class of the error: the `type` of OpenAI's error object."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the message are named, and rarely given
         self,
         message: str,
         *,

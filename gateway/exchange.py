@@ -19,6 +19,9 @@ Ending = Literal["finished", "broken", "client_gone", "refused", "failed", "bug"
 """How a call ended: whole; cut after its beginning; left by the client; turned away by us (4xx);
 without an answer of any upstream; or by a defect of the gateway."""
 
+Reason = Literal["client_gone", "shutdown", "body_late"]
+"""Why a running call is interrupted."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 """Header lines as they came from the wire; names in any case."""
 
@@ -154,9 +157,9 @@ class Flight:
 
     def __init__(self, cancel: Callable[[], object]) -> None:
         self._cancel = cancel
-        self.reason: Literal["", "client_gone", "shutdown"] = ""
+        self.reason: Reason | Literal[""] = ""
 
-    def interrupt(self, reason: Literal["client_gone", "shutdown"]) -> None:
+    def interrupt(self, reason: Reason) -> None:
         """Cancel the call's task; the first reason counts, further ones change nothing."""
         if not self.reason:
             self.reason = reason

@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway.config.resolve import Resolved
 from gateway.identity.keys import digest_of
 from gateway.keys_command import Rights, create, state_of
+from gateway.routing.routes import is_glob
 from gateway.stores.keys_sql import SqlKeyStore
 
 FILE = "quickstart.key"
@@ -60,4 +61,10 @@ def _is_active(store: SqlKeyStore, key: str) -> bool:
 def welcome(url: str, key: str, resolved: Resolved) -> str:
     """Write what a newcomer needs to make the first call."""
     names = list(resolved.routes)
-    return _WELCOME.format(url=url, key=key, models=", ".join(names), model=names[0])
+    model = next((name for name in names if not is_glob(name)), names[0])
+    return _WELCOME.format(
+        url=url,
+        key=key,
+        models=", ".join(names),
+        model=model,
+    )

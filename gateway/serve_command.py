@@ -15,7 +15,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import uvloop
 
@@ -28,9 +27,6 @@ from gateway.server.http import ServerSettings, listen
 from gateway.server.http import serve as serve_http
 from gateway.server.supervisor import supervise
 from gateway.telemetry import logs
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
 
 MODEL_START_S = 60.0
 
@@ -119,9 +115,7 @@ def _run(config: Config, sock: socket.socket, settings: Settings) -> int:
             flights = runtime.flights
             app = build_app(lambda: runtime)
             _calm_the_collector()
-            return await serve_http(
-                cast("ASGI3Application", app), limits, sock, flights.drain, flights.interrupt_all
-            )
+            return await serve_http(app, limits, sock, flights.drain, flights.interrupt_all)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

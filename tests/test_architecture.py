@@ -62,6 +62,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "yaml": ("gateway/config/nodes.py",),
     "brotli": ("gateway/formats/compression.py",),
     "backports": ("gateway/formats/compression.py",),
+    "compression": ("gateway/formats/compression.py",),
     "msgspec": ("gateway", "backends"),
 }
 """Where a library may be imported; one that is not here has no home yet. Of Python's own, HTTP clients."""

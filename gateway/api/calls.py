@@ -46,7 +46,7 @@ def call_applications(current: Callable[[], Runtime]) -> dict[str, Application]:
 def _application(path: str, format_: Format, current: Callable[[], Runtime]) -> Application:
     async def take(scope: Any, receive: Receive, send: Send) -> None:
         runtime = current()
-        client = _Client(send)
+        client = Client(send)
         if scope["method"] != "POST":
             await client.deliver(error_reply(MethodNotAllowed(f"{path} takes POST"), new_call_id()))
             return
@@ -64,7 +64,7 @@ def _application(path: str, format_: Format, current: Callable[[], Runtime]) -> 
     return take
 
 
-class _Client:
+class Client:
     """The way back to the client, for one reply."""
 
     __slots__ = ("_send", "_started")
@@ -85,9 +85,12 @@ class _Client:
             await send({"type": "http.response.body", "body": body})
             return
         try:
+            # The body begins before its head goes out: what has begun is also ended, come what may.
+            piece = await anext(body, b"")
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-            async for piece in body:
+            while piece:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await anext(body, b"")
             await send({"type": "http.response.body", "body": b""})
         finally:
             await body.aclose()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import get
 from litestar.connection import Request
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import PathParameter
 
 from gateway.errors import UnknownRoute
 from gateway.routing.routes import Route, allows, is_glob
@@ -44,7 +45,9 @@ def model_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
         return Models([_model(route, route.name) for route in names if allows(caller.routes, route.name)])
 
     @get("/v1/models/{model:path}", summary="Look up one model", tags=["models"])
-    async def retrieve_model(request: Request[Any, Any, Any], model: str) -> Model:
+    async def retrieve_model(
+        request: Request[Any, Any, Any], model: Annotated[str, PathParameter()]
+    ) -> Model:
         runtime = current()
         caller = await identify(request.headers, runtime.identity)
         name = model.removeprefix("/")

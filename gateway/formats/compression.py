@@ -5,10 +5,15 @@ Sources: RFC 9110 section 8.4, RFC 7932 (br), RFC 8878 (zstd).
 
 from __future__ import annotations
 
+import sys
 import zlib
 
 import brotli
-from backports import zstd
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 from gateway.errors import BadRequest, TooLarge
 

@@ -19,17 +19,17 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 import uvicorn
 
 from gateway.server.connection import Connection, EdgeState
 
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application: scope, receive, send."""
 
 BACKLOG = 4096
 
@@ -70,7 +70,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    app: ASGI3Application,
+    app: Application,
     settings: ServerSettings,
     sock: socket.socket,
     on_drain: Callable[[], None],
@@ -92,7 +92,7 @@ class GatewayServer(uvicorn.Server):
 
     def __init__(
         self,
-        app: ASGI3Application,
+        app: Application,
         settings: ServerSettings,
         on_drain: Callable[[], None],
         on_expire: Callable[[], None],
@@ -195,7 +195,7 @@ class GatewayServer(uvicorn.Server):
         self._on_drain()
 
 
-def _uvicorn_config(app: ASGI3Application, settings: ServerSettings) -> uvicorn.Config:
+def _uvicorn_config(app: Application, settings: ServerSettings) -> uvicorn.Config:
     """Configure uvicorn: no logging of its own, no protocol but HTTP/1.1, no guess at proxies."""
     return uvicorn.Config(
         app,

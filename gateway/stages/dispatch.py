@@ -9,6 +9,7 @@ Must not know wire formats or HTTP clients.
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from http import HTTPStatus
 from time import monotonic
@@ -24,8 +25,8 @@ from gateway.protocols import Answer
 from gateway.routing.routes import Plan, Target
 
 ERROR_LIMIT_BYTES = 1024 * 1024
-_EVENT_BEGINS = (b"data:", b"event:", b":")
-"""Some hosts label an event stream as JSON."""
+_EVENT_BEGINS = frozenset({b"d", b"e", b"i", b"r", b":"})
+"""First bytes of data:, event:, id:, retry: and comments: some hosts label an event stream as JSON."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +49,9 @@ async def dispatch(call: Call, plan: Plan, record: Record) -> Outcome:
         backend, model = target.deployment.backend.name, target.model or call.envelope.model
         try:
             outcome = await _attempt(call, target)
+        except asyncio.CancelledError:
+            record.attempts.append(Attempt(backend, model, monotonic() - started_s, "interrupted"))
+            raise
         except UpstreamError as error:
             record.attempts.append(Attempt(backend, model, monotonic() - started_s, error.code))
             if error.retry == "never" or number == last:
@@ -70,10 +74,10 @@ async def _attempt(call: Call, target: Target) -> Outcome:
     kept = False
     try:
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            body = redact(await answer.read(ERROR_LIMIT_BYTES), credential.secret)
+            body = redact(await _read_error(answer), credential.secret)
             raise deployment.backend.classify(answer.status, answer.headers, body)
         first = await answer.next_piece()
-        if _is_stream(answer.headers) or (call.envelope.stream and first.startswith(_EVENT_BEGINS)):
+        if _is_stream(answer.headers) or (call.envelope.stream and first[:1] in _EVENT_BEGINS):
             if not first:
                 raise Failed("the upstream's stream is empty", code="upstream_empty")
             kept = True
@@ -85,6 +89,14 @@ async def _attempt(call: Call, target: Target) -> Outcome:
     finally:
         if not kept:
             answer.close()
+
+
+async def _read_error(answer: Answer) -> bytes:
+    """Read an error's body. Its status says enough where the body is huge or cut."""
+    try:
+        return await answer.read(ERROR_LIMIT_BYTES)
+    except UpstreamError:
+        return b""
 
 
 def _is_stream(headers: Headers) -> bool:

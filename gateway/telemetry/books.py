@@ -71,7 +71,8 @@ class Books:
 
     def _counted(self, job: asyncio.Future[Usage], record: Record, ended_s: float) -> None:
         self._counting.discard(job)
-        if job.cancelled() or (error := job.exception()) is not None:
+        error = None if job.cancelled() else job.exception()
+        if job.cancelled() or error is not None:
             self._log.error("usage not counted", exc_info=error, extra={"request_id": record.call_id})
         else:
             record.usage = job.result()

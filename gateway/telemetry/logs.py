@@ -7,6 +7,7 @@ stalled reader of stderr never stalls a call.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
 from collections import deque
@@ -18,6 +19,7 @@ import msgspec
 
 _BATCH_S = 0.1
 _JOIN_S = 2.0
+_PLAIN = (str, int, float, bool, type(None))
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -31,7 +33,12 @@ def set_up(level: str, stream: TextIO) -> None:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    extra = {
+        # Of an object its repr, which may hide what its fields would tell.
+        name: value if isinstance(value, _PLAIN) else str(value)
+        for name, value in vars(record).items()
+        if name not in _STANDARD
+    }
     return {"event": record.getMessage(), **extra}
 
 
@@ -47,7 +54,7 @@ class _Lines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1]:
             line["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return msgspec.json.encode(line).decode()
 
 
 class _Pretty(logging.Formatter):
@@ -127,20 +134,25 @@ class AccessLog:
         while not self._closed:
             self._wake.wait(_BATCH_S)
             self._write_waiting()
+        self._write_waiting()
 
     def _write_waiting(self) -> None:
         lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if lines:
             text = b"\n".join([self._render(line) for line in lines]) + b"\n"
-            self._stream.write(text.decode())
-            self._stream.flush()
+            # A full disk or a reader that has gone costs these lines, not those to come.
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(text.decode())
+                self._stream.flush()
 
 
 def _pretty(line: AccessLine) -> bytes:
     colour = "\x1b[32m" if line.status < 400 and line.ending == "finished" else "\x1b[33m"
     time = line.time.astimezone().strftime("%H:%M:%S")
     spent = f"{line.input_tokens}+{line.output_tokens} tokens" if line.tokens else ""
-    place = f"{line.model} -> {line.backend}" if line.backend else line.model
+    model = "".join(sign if sign.isprintable() else "?" for sign in line.model)  # the client's choice
+    place = f"{model} -> {line.backend}" if line.backend else model
+    error = "".join(sign if sign.isprintable() else "?" for sign in line.error)
     ending = f"{colour}{line.status} {line.ending}\x1b[0m"
     text = f"\x1b[2m{time}\x1b[0m {ending} {place} {line.duration_ms:.0f} ms {spent}"
-    return f"{text} \x1b[2m{line.tenant} {line.request_id}\x1b[0m {line.error}".rstrip().encode()
+    return f"{text} \x1b[2m{line.tenant} {line.request_id}\x1b[0m {error}".rstrip().encode()

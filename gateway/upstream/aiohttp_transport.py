@@ -7,6 +7,8 @@ connection pool of its own, per backend. Knows nothing of formats or providers.
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -17,8 +19,21 @@ from gateway.upstream.answer import WatchedAnswer
 from gateway.upstream.watchdog import Watchdog
 
 _DNS_CACHE_S = 60
+_URLS_KEPT = 1000
 _READ_BUFFER_BYTES = 64 * 1024
+_CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 _ENDS = (aiohttp.ClientError, OSError, EOFError)
+
+_is_new: ContextVar[bool] = ContextVar("is_new", default=False)
+"""Whether the request of this task has made a connection of its own."""
+
+
+class _Pool(aiohttp.TCPConnector):
+    """aiohttp's pool, which tells a task whether it has got a new connection."""
+
+    async def _create_connection(self, *args: Any) -> Any:
+        _is_new.set(True)
+        return await super()._create_connection(*args)
 
 
 class AiohttpTransport:
@@ -32,20 +47,16 @@ class AiohttpTransport:
 
     async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
         """Send and return at the answer's headers; raises ConnectFailed or TimedOut."""
-        session = self._session or self._open()
         watchdog = Watchdog(timeouts)
         watchdog.expect("the first byte", timeouts.first_byte_s)
+        response = None
         try:
-            response = await session.request(
-                request.method,
-                self._urls.get(request.url) or self._url(request.url),
-                data=request.body,
-                headers=request.headers,
-                allow_redirects=False,
-            )
+            response = await self._request(request)
         except (asyncio.CancelledError, *_ENDS) as error:
-            watchdog.stop()
             raise _translate(error, watchdog) or error from None
+        finally:
+            if response is None:
+                watchdog.stop()
         content = response.content
 
         async def pull() -> bytes:
@@ -64,10 +75,25 @@ class AiohttpTransport:
         if self._session is not None:
             await self._session.close()
 
+    async def _request(self, request: Request) -> aiohttp.ClientResponse:
+        session = self._session or self._open()
+        url = self._urls.get(request.url) or self._url(request.url)
+        while True:
+            _is_new.set(False)
+            try:
+                return await session.request(
+                    request.method, url, data=request.body, headers=request.headers, allow_redirects=False
+                )
+            except _CLOSED:
+                # A host may close an idle connection at the moment that we use it again. Nothing was
+                # lost: what had not answered a byte has not taken the request (RFC 9112, section 9.3.1).
+                if _is_new.get():
+                    raise
+
     def _open(self) -> aiohttp.ClientSession:
         # Opened at the first call: a session belongs to the loop that runs it.
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=_DNS_CACHE_S),
+            connector=_Pool(limit=self._max_connections, ttl_dns_cache=_DNS_CACHE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s),
             skip_auto_headers=("User-Agent", "Accept"),
@@ -77,6 +103,8 @@ class AiohttpTransport:
 
     def _url(self, text: str) -> URL:
         # A backend has a handful of URLs; parsing one costs as much as the rest of this method.
+        if len(self._urls) >= _URLS_KEPT:  # Azure's hold the model's name, which may be the client's choice
+            self._urls.clear()
         self._urls[text] = url = URL(text, encoded=True)
         return url
 

@@ -40,7 +40,8 @@ class ScriptedTransport:
             raise ConnectFailed("the script refuses the connection")
         watchdog = Watchdog(timeouts)
         watchdog.expect("the first byte", timeouts.first_byte_s)
-        pieces = iter(scene.pieces[: len(scene.pieces) // 2] if scene.fault == "cut" else scene.pieces)
+        told = (len(scene.pieces) + 1) // 2 if scene.fault == "cut" else len(scene.pieces)
+        pieces = iter(scene.pieces[:told])
 
         async def pull() -> bytes:
             if scene.fault == "hang":

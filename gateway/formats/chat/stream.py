@@ -102,7 +102,7 @@ def _only_usage(event: bytes) -> Usage | None:
     """Read the usage of an event that says nothing else; None for any other event."""
     try:
         chunk = _decoder.decode(data_of(event))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return decode_usage(chunk.usage) if chunk.choices == [] else None
 
@@ -116,7 +116,12 @@ def _is_whole(event: bytes) -> bool:
 
 
 def _rename_in(event: bytes, name: str) -> bytes:
-    start, end = event.find(b"{"), event.rfind(b"}") + 1
-    if start < 0:
+    data = data_of(event)
+    renamed = rename_model(data, name)
+    if renamed == data:
         return event
-    return event[:start] + rename_model(event[start:end], name) + event[end:]
+    if b"\n" not in data:
+        start = event.rfind(data)  # the last one: a comment before it may say the same
+        return event[:start] + renamed + event[start + len(data) :]
+    fields = [line for line in event.splitlines() if line and not line.startswith(b"data:")]
+    return b"\n".join([*fields, *(b"data: " + line for line in renamed.split(b"\n"))]) + b"\n\n"

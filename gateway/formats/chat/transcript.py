@@ -25,7 +25,6 @@ _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
 USAGE = b'"prompt_tokens"'
 """A member of every usage object, and of nothing else."""
 
-_TAIL_BYTES = 8192
 _DONE = (b"data: [DONE]", b"data:[DONE]")
 
 
@@ -109,10 +108,11 @@ class Transcript:
 def _last_usage(raw: bytes) -> Usage | None:
     at = raw.rfind(USAGE)
     while at >= 0:
-        chunk = _chunk_around(raw, at)
-        if chunk is not None and (usage := decode_usage(chunk.usage)) is not None:
+        start, end = _event_around(raw, at)
+        usage = decode_usage(_chunk_in(raw[start:end]).usage)
+        if usage is not None:
             return usage
-        at = raw.rfind(USAGE, 0, at)
+        at = raw.rfind(USAGE, 0, start)  # each event once, however often it says the word
     return None
 
 
@@ -122,25 +122,29 @@ def _says_done(raw: bytes) -> bool:
 
 
 def _tells_error(raw: bytes) -> bool:
-    # Nothing follows an error but perhaps a usage and [DONE]: the last few events tell.
-    at = raw.find(b'"error"', max(0, len(raw) - _TAIL_BYTES))
+    at = raw.rfind(b'"error"')  # from the end: a third of what the same search costs from the beginning
     while at >= 0:
-        chunk = _chunk_around(raw, at)
-        if chunk is not None and bytes(chunk.error) != b"null":
+        start, end = _event_around(raw, at)
+        if bytes(_chunk_in(raw[start:end]).error) != b"null":
             return True
-        at = raw.find(b'"error"', at + 1)
+        at = raw.rfind(b'"error"', 0, start)
     return False
 
 
-def _chunk_around(raw: bytes, at: int) -> _Chunk | None:
-    """Decode the event that has `at` inside; None for one that is no JSON object."""
-    start, end = start_of_event(raw, at), raw.find(b"\n\n", at)
-    crlf = raw.find(b"\r\n\r\n", at, end if end >= 0 else len(raw))
-    end = crlf if crlf >= 0 else end
+def _event_around(raw: bytes, at: int) -> tuple[int, int]:
+    """Find where the event begins and ends that has `at` inside."""
+    end = raw.find(b"\n\n", at)
+    end = end if end >= 0 else len(raw)
+    crlf = raw.find(b"\r\n\r\n", at, end)
+    return start_of_event(raw, at), crlf if crlf >= 0 else end
+
+
+def _chunk_in(event: bytes) -> _Chunk:
+    """Decode an event; one that is no JSON object says nothing."""
     try:
-        return _decoder.decode(data_of(raw[start : end if end >= 0 else len(raw)]))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        return _decoder.decode(data_of(event))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Chunk()
 
 
 def start_of_event(raw: bytes, at: int) -> int:

@@ -52,7 +52,11 @@ def test_an_operators_own_secret_of_any_form_works() -> None:
     assert found is not None
 
 
-@pytest.mark.parametrize("secret", ["", "wrong", mint_key(), SECRET[:-1], SECRET + " ", "\udc80"])
+@pytest.mark.parametrize(
+    "secret",
+    ["", "wrong", mint_key(), SECRET[:-1], SECRET + " ", "\udc80"],
+    ids=["empty", "a word", "another key", "cut short", "with a space", "not text"],
+)
 def test_an_unknown_secret_stands_for_nobody(secret: str) -> None:
     assert directory(key()).identify(secret, 0) is None
 

@@ -1,0 +1,501 @@
+"""What every transport does with an upstream, good or bad: aiohttp, httpx and the scripted one."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+from time import monotonic
+from typing import Any, TypeVar
+
+import pytest
+from rig.script import Answer, Cut, Gate, Pause, encode, events, forever, plain
+from rig.upstream import Upstream, _Connection, refusing_port, silent_port
+
+from gateway.errors import Broken, ConnectFailed, Failed, GatewayError, TimedOut
+from gateway.exchange import Request, Timeouts
+from gateway.protocols import Transport
+from gateway.upstream.aiohttp_transport import AiohttpTransport
+from gateway.upstream.httpx_transport import HttpxTransport
+from gateway.upstream.scripted_transport import Scene, ScriptedTransport
+
+Result = TypeVar("Result")
+
+OVER_SOCKETS: dict[str, Callable[[int, float], Transport]] = {
+    "aiohttp": AiohttpTransport,
+    "httpx": HttpxTransport,
+}
+PIECES = (b"data: 1\n\n", b"data: 2\n\n")
+BODY = b'{"text": "' + b"x" * 200_000 + b'"}'
+CONNECT_S = 0.3
+HEADERS = {"content-type": "application/json", "user-agent": "forebay", "accept-encoding": "identity"}
+
+
+class CountedUpstream(Upstream):
+    """Knows how many connections were made to it."""
+
+    connections = 0
+
+    async def _listen(self) -> asyncio.Server:
+        def accept() -> _Connection:
+            self.connections += 1
+            return _Connection(self)
+
+        return await self._loop.create_server(accept, "127.0.0.1", 0)
+
+
+@pytest.fixture(scope="module")
+def shared_counted() -> Iterator[CountedUpstream]:
+    with CountedUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(shared_counted: CountedUpstream) -> CountedUpstream:
+    shared_counted.reset()
+    shared_counted.connections = 0
+    return shared_counted
+
+
+@pytest.fixture(params=OVER_SOCKETS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def limits(**seconds: float) -> Timeouts:
+    return Timeouts(**{"connect_s": CONNECT_S, "first_byte_s": 5, "gap_s": 5, "total_s": 20} | seconds)
+
+
+def request_to(place: Upstream | int, **fields: Any) -> Request:
+    port = place if isinstance(place, int) else place.port
+    given: dict[str, Any] = {"url": f"http://127.0.0.1:{port}/v1/x", "headers": HEADERS, "body": b"{}"}
+    return Request(**{**given, **fields})
+
+
+def use(kind: str, scene: Callable[[Transport], Awaitable[Result]], max_connections: int = 0) -> Result:
+    """Run a scene with a fresh transport, closed afterwards."""
+
+    async def whole() -> Result:
+        transport = OVER_SOCKETS[kind](max_connections, CONNECT_S)
+        try:
+            return await asyncio.wait_for(scene(transport), 15)
+        finally:
+            await transport.close()
+
+    return asyncio.run(whole())
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Poll until it holds, without stopping the loop; fails after some seconds."""
+    deadline_s = monotonic() + 5
+    while not holds():
+        assert monotonic() < deadline_s, "it did not come to pass"
+        await asyncio.sleep(0.005)
+
+
+async def told(transport: Transport, request: Request, timeouts: Timeouts | None = None) -> bytes:
+    answer = await transport.send(request, timeouts or limits())
+    try:
+        return await answer.read(10_000_000)
+    finally:
+        answer.close()
+
+
+async def fails(transport: Transport, request: Request, timeouts: Timeouts | None = None) -> GatewayError:
+    with pytest.raises(GatewayError) as error:
+        await told(transport, request, timeouts)
+    return error.value
+
+
+# All three: what a scene says is what arrives, and what goes wrong has one name
+
+
+class Stage:
+    """One upstream's behaviour, played over a socket or by the scripted transport."""
+
+    def __init__(self, answer: Answer, scene: Scene) -> None:
+        self.answer, self.scene = answer, scene
+
+
+JSON_LINES = [("content-type", "application/json"), ("x-request-id", "req_1")]
+SCENE_LINES = [(name.encode(), value.encode()) for name, value in JSON_LINES]
+STAGES = {
+    "whole": Stage(Answer(200, JSON_LINES, [BODY]), Scene(200, SCENE_LINES, ((0, BODY[:9]), (0, BODY[9:])))),
+    "error": Stage(Answer(418, JSON_LINES, [b"tea"]), Scene(418, SCENE_LINES, ((0, b"tea"),))),
+    "stream": Stage(
+        events([PIECES[0], Pause(0.05), PIECES[1]]), Scene(200, [], ((0, PIECES[0]), (0.05, PIECES[1])))
+    ),
+    "cut": Stage(
+        Answer(200, JSON_LINES, [BODY[:9], Cut.FIN]),
+        Scene(200, SCENE_LINES, ((0, BODY[:9]), (0, BODY[9:])), "cut"),
+    ),
+    "hang": Stage(Answer(before=[Cut.HANG]), Scene(200, [], (), "hang")),
+    "slow to begin": Stage(Answer(200, JSON_LINES, [Pause(2), BODY]), Scene(200, SCENE_LINES, ((2, BODY),))),
+    "gap": Stage(events([PIECES[0], Pause(2), PIECES[1]]), Scene(200, [], ((0, PIECES[0]), (2, PIECES[1])))),
+    "dribble": Stage(
+        events(step for _ in range(100) for step in (PIECES[0], Pause(0.03))),
+        Scene(200, [], ((0.03, PIECES[0]),) * 100),
+    ),
+}
+
+
+@pytest.fixture(params=[*OVER_SOCKETS, "scripted"])
+def perform(request: pytest.FixtureRequest, upstream: CountedUpstream) -> Callable[..., Any]:
+    """Run a scene against a stage: `perform("cut", scene)`, whatever the transport."""
+
+    def run(stage: str, scene: Callable[[Transport, Request], Awaitable[Any]]) -> Any:
+        upstream.answer_with(STAGES[stage].answer)
+        asked = request_to(upstream)
+        if request.param != "scripted":
+            return use(request.param, lambda transport: scene(transport, asked))
+        transport = ScriptedTransport(lambda _: STAGES[stage].scene)
+        return asyncio.run(asyncio.wait_for(scene(transport, asked), 15))
+
+    return run
+
+
+def test_status_and_headers_are_there_before_the_body(perform: Callable[..., Any]) -> None:
+    async def scene(transport: Transport, request: Request) -> None:
+        answer = await transport.send(request, limits())
+        lines = {(name.lower(), value) for name, value in answer.headers}
+        assert answer.status == 418
+        assert {(b"content-type", b"application/json"), (b"x-request-id", b"req_1")} <= lines
+        assert await answer.read(100) == b"tea"
+        answer.close()
+        answer.close()
+
+    perform("error", scene)
+
+
+def test_a_whole_body_is_read_up_to_its_limit(perform: Callable[..., Any]) -> None:
+    async def scene(transport: Transport, request: Request) -> None:
+        answer = await transport.send(request, limits())
+        assert await answer.read(len(BODY)) == BODY
+        assert await answer.next_piece() == b""
+        answer.close()
+
+    perform("whole", scene)
+
+
+def test_a_body_beyond_the_limit_fails(perform: Callable[..., Any]) -> None:
+    async def scene(transport: Transport, request: Request) -> None:
+        answer = await transport.send(request, limits())
+        with pytest.raises(Failed, match="larger than the limit"):
+            await answer.read(len(BODY) - 1)
+        answer.close()
+
+    perform("whole", scene)
+
+
+def test_pieces_arrive_when_they_are_sent(perform: Callable[..., Any]) -> None:
+    async def scene(transport: Transport, request: Request) -> None:
+        answer = await transport.send(request, limits())
+        assert [await answer.next_piece() for _ in range(3)] == [*PIECES, b""]
+        answer.close()
+
+    perform("stream", scene)
+
+
+def test_a_cut_body_is_broken(perform: Callable[..., Any]) -> None:
+    async def scene(transport: Transport, request: Request) -> None:
+        answer = await transport.send(request, limits())
+        assert await answer.next_piece() == BODY[:9]
+        with pytest.raises(Broken):
+            await answer.next_piece()
+        answer.close()
+
+    perform("cut", scene)
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds", "words"),
+    [
+        ("hang", {"first_byte_s": 0.2}, "0.2 s for the first byte"),
+        ("slow to begin", {"first_byte_s": 0.2}, "0.2 s for the first byte"),
+        ("gap", {"gap_s": 0.2}, "0.2 s for the next piece"),
+        ("dribble", {"total_s": 0.4}, "0.4 s for the whole answer"),
+        ("hang", {"total_s": 0.2}, "0.2 s for the whole answer"),
+    ],
+)
+def test_a_timeout_comes_in_time_and_says_which(
+    perform: Callable[..., Any], stage: str, seconds: dict[str, float], words: str
+) -> None:
+    async def scene(transport: Transport, request: Request) -> float:
+        started_s = monotonic()
+        error = await fails(transport, request, limits(**seconds))
+        assert type(error) is TimedOut
+        assert words in error.message
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        return monotonic() - started_s
+
+    (limit_s,) = seconds.values()
+    assert limit_s * 0.8 < perform(stage, scene) < limit_s + 0.7
+
+
+@pytest.mark.parametrize("stage", ["hang", "gap"])
+def test_a_cancellation_by_somebody_else_is_no_timeout(perform: Callable[..., Any], stage: str) -> None:
+    async def scene(transport: Transport, request: Request) -> None:
+        task = asyncio.create_task(told(transport, request))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    perform(stage, scene)
+
+
+def test_the_script_can_refuse_the_connection() -> None:
+    async def scene() -> None:
+        transport = ScriptedTransport(lambda _: Scene(200, [], (), "refuse"))
+        with pytest.raises(ConnectFailed):
+            await transport.send(request_to(1), limits())
+        await transport.close()
+
+    asyncio.run(scene())
+
+
+# Over sockets: the request
+
+
+def test_the_request_arrives_as_it_was_prepared(kind: str, upstream: CountedUpstream) -> None:
+    upstream.answer_with(plain(b"ok"))
+    headers = HEADERS | {"authorization": "Bearer s3cret", "openai-beta": "caf\u00e9"}
+    body = b'{"a": "\xc3\xa9"}' * 1000
+    asked = request_to(upstream, headers=headers, body=body)
+    asked = Request(asked.url + "/a%2Fb?api-version=1", headers, body)
+    assert use(kind, lambda transport: told(transport, asked)) == b"ok"
+    seen = upstream.only_request()
+    assert (seen.method, seen.path, seen.body) == ("POST", "/v1/x/a%2Fb?api-version=1", body)
+    assert seen.headers["authorization"] == "Bearer s3cret"
+    assert seen.headers["openai-beta"].encode("latin-1").decode() == "caf\u00e9"
+    assert seen.headers["content-length"] == str(len(body))
+    assert seen.headers["user-agent"] == "forebay"
+    assert seen.headers["accept-encoding"] == "identity"
+
+
+def test_a_redirect_is_an_answer(kind: str, upstream: CountedUpstream) -> None:
+    upstream.answer_with(Answer(307, [("location", f"{upstream.base_url}/elsewhere")]))
+
+    async def scene(transport: Transport) -> int:
+        answer = await transport.send(request_to(upstream), limits())
+        answer.close()
+        return answer.status
+
+    assert use(kind, scene) == 307
+    assert upstream.only_request().path == "/v1/x"
+
+
+def test_a_cookie_of_one_call_is_not_shown_with_the_next(kind: str, upstream: CountedUpstream) -> None:
+    upstream.answer_with(plain(b"ok", headers=[("set-cookie", "session=of-a-tenant; Path=/")]))
+
+    async def scene(transport: Transport) -> None:
+        await told(transport, request_to(upstream))
+        await told(transport, request_to(upstream))
+
+    use(kind, scene)
+    assert len(upstream.seen) == 2
+    assert "cookie" not in upstream.seen[1].headers
+
+
+# Over sockets: connections
+
+
+def test_a_connection_whose_answer_was_read_is_used_again(kind: str, upstream: CountedUpstream) -> None:
+    upstream.answer_in_turn(plain(BODY), events(PIECES), plain(b"x", 500), plain(b""))
+
+    async def scene(transport: Transport) -> None:
+        for _ in range(4):
+            await told(transport, request_to(upstream))
+
+    use(kind, scene)
+    assert (len(upstream.seen), upstream.connections) == (4, 1)
+
+
+def test_an_answer_closed_in_the_middle_takes_its_connection_along(
+    kind: str, upstream: CountedUpstream
+) -> None:
+    upstream.answer_with(events(forever(PIECES[0])))
+
+    async def scene(transport: Transport) -> None:
+        answer = await transport.send(request_to(upstream), limits())
+        assert await answer.next_piece()
+        answer.close()
+        await eventually(upstream.seen[0].lost.is_set)
+        upstream.answer_with(plain(b"ok"))
+        assert await told(transport, request_to(upstream)) == b"ok"
+
+    use(kind, scene)
+    assert upstream.connections == 2
+
+
+@pytest.mark.parametrize("stage", ["hang", "gap"])
+def test_a_cancelled_attempt_ends_the_upstreams_work(
+    kind: str, upstream: CountedUpstream, stage: str
+) -> None:
+    upstream.answer_with(STAGES[stage].answer)
+
+    async def scene(transport: Transport) -> None:
+        task = asyncio.create_task(told(transport, request_to(upstream)))
+        await eventually(lambda: upstream.seen)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        await eventually(upstream.seen[0].lost.is_set)
+
+    use(kind, scene)
+
+
+def test_no_more_connections_than_allowed(kind: str, upstream: CountedUpstream) -> None:
+    gate = Gate()
+    upstream.answer_with(Answer(200, JSON_LINES, [gate, b"ok"]))
+
+    async def scene(transport: Transport) -> list[bytes]:
+        calls = [asyncio.create_task(told(transport, request_to(upstream))) for _ in range(6)]
+        await eventually(lambda: len(upstream.seen) == 2)
+        await asyncio.sleep(0.1)
+        assert len(upstream.seen) == 2
+        gate.open()
+        return list(await asyncio.gather(*calls))
+
+    assert use(kind, scene, max_connections=2) == [b"ok"] * 6
+    assert upstream.connections == 2
+
+
+def test_waiting_for_a_connection_counts_as_waiting_for_the_first_byte(
+    kind: str, upstream: CountedUpstream
+) -> None:
+    upstream.answer_with(Answer(before=[Cut.HANG]))
+
+    async def scene(transport: Transport) -> None:
+        first = asyncio.create_task(told(transport, request_to(upstream)))
+        await eventually(lambda: upstream.seen)
+        error = await fails(transport, request_to(upstream), limits(first_byte_s=0.2))
+        assert type(error) is TimedOut
+        first.cancel()
+        await asyncio.wait([first])
+
+    use(kind, scene, max_connections=1)
+
+
+def test_a_slow_reader_holds_the_upstream_back(kind: str, upstream: CountedUpstream) -> None:
+    upstream.answer_with(events(forever(b"x" * 65536)))
+
+    async def scene(transport: Transport) -> int:
+        answer = await transport.send(request_to(upstream), limits())
+        assert await answer.next_piece()
+        seen, before = upstream.seen[0], -1
+        while before != seen.sent_bytes:
+            assert seen.sent_bytes < 64 * 1024 * 1024, "nothing holds it back"
+            before = seen.sent_bytes
+            await asyncio.sleep(0.15)
+        answer.close()
+        return before
+
+    assert use(kind, scene) < 16 * 1024 * 1024
+
+
+# Over sockets: what goes wrong
+
+
+def test_a_refused_connection_is_said_without_naming_hosts(kind: str) -> None:
+    with refusing_port() as port:
+        error = use(kind, lambda transport: fails(transport, request_to(port)))
+    assert type(error) is ConnectFailed
+    assert str(port) not in error.message
+    assert error.detail
+
+
+def test_a_connection_that_never_comes_about_times_out(kind: str) -> None:
+    started_s = monotonic()
+    with silent_port() as port:
+        error = use(kind, lambda transport: fails(transport, request_to(port)))
+    assert type(error) is TimedOut
+    assert "too long to connect" in error.message
+    assert CONNECT_S * 0.8 < monotonic() - started_s < CONNECT_S + 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(before=[Cut.RESET]),
+        Answer(before=[Cut.FIN]),
+        Answer(before=[b"HTTP/1.1 200 OK\r\ncontent-", Cut.RESET]),
+        Answer(before=[b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Cut.FIN]),
+    ],
+    ids=["reset", "closed", "reset in the head", "not HTTP"],
+)
+def test_what_fails_before_the_head_is_no_connection(
+    kind: str, upstream: CountedUpstream, answer: Answer
+) -> None:
+    upstream.answer_with(answer)
+    error = use(kind, lambda transport: fails(transport, request_to(upstream)))
+    assert type(error) is ConnectFailed
+    assert error.retry == "other_target"
+
+
+@pytest.mark.parametrize("cut", [Cut.FIN, Cut.RESET])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_body_that_is_cut_is_broken_however_it_is_framed(
+    kind: str, upstream: CountedUpstream, cut: Cut, framing: Any
+) -> None:
+    upstream.answer_with(Answer(200, JSON_LINES, [b"half", Pause(0.05), cut], framing))
+    assert type(use(kind, lambda transport: fails(transport, request_to(upstream)))) is Broken
+
+
+def test_a_name_that_does_not_resolve_is_no_connection(kind: str) -> None:
+    asked = Request("http://no-such-host.invalid/v1", HEADERS, b"{}")
+    assert type(use(kind, lambda transport: fails(transport, asked))) is ConnectFailed
+
+
+# Over sockets: compression
+
+CODED = {
+    "gzip": gzip.compress(BODY),
+    "deflate": zlib.compress(BODY),
+    "br": encode("br", BODY),
+    "zstd": encode("zstd", BODY),
+}
+
+
+def coded(coding: str, body: bytes, **fields: Any) -> Answer:
+    return Answer(200, [*JSON_LINES, ("content-encoding", coding)], [body], **fields)
+
+
+@pytest.mark.parametrize("coding", CODED)
+def test_a_compressed_answer_is_read_unfolded(kind: str, upstream: CountedUpstream, coding: str) -> None:
+    upstream.answer_with(coded(coding, CODED[coding]))
+    assert use(kind, lambda transport: told(transport, request_to(upstream))) == BODY
+
+
+@pytest.mark.parametrize("coding", CODED)
+def test_an_answer_that_is_not_in_its_coding_is_broken(
+    kind: str, upstream: CountedUpstream, coding: str
+) -> None:
+    upstream.answer_with(coded(coding, b"{" + BODY))
+    assert type(use(kind, lambda transport: fails(transport, request_to(upstream)))) is Broken
+
+
+MOST_BYTES_OF_A_BOMB = {"aiohttp": 8 * 1024 * 1024, "httpx": 256 * 1024 * 1024}
+"""httpx unfolds all that one read brought, 64 KiB up to a thousandfold, before anybody can count it."""
+
+
+def test_a_bomb_meets_the_limit(kind: str, upstream: CountedUpstream) -> None:
+    upstream.answer_with(coded("gzip", gzip.compress(bytes(64 * 1024 * 1024))))
+
+    async def scene(transport: Transport) -> None:
+        answer = await transport.send(request_to(upstream), limits())
+        with pytest.raises((Failed, Broken)):
+            await answer.read(1024 * 1024)
+        answer.close()
+
+    tracemalloc.start()
+    try:
+        use(kind, scene)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < MOST_BYTES_OF_A_BOMB[kind]

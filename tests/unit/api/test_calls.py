@@ -1,0 +1,87 @@
+"""From ASGI to an arrival, and back to the client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from gateway.api.calls import Client, new_call_id
+from gateway.exchange import Reply
+
+
+class Sent:
+    """Takes ASGI messages; may fail at one of them."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self._fail_at = fail_at
+
+    async def __call__(self, message: dict[str, Any]) -> None:
+        if len(self.messages) == self._fail_at:
+            raise ConnectionResetError("the client is gone")
+        self.messages.append(message)
+
+
+class Pieces:
+    """A body in pieces that knows whether it was ended."""
+
+    ended = False
+
+    async def __call__(self) -> AsyncGenerator[bytes, None]:
+        try:
+            for piece in (b"a", b"b"):
+                yield piece
+        finally:
+            self.ended = True
+
+
+def delivered(sent: Sent, *replies: Reply) -> None:
+    async def scene() -> None:
+        client = Client(sent)
+        for reply in replies:
+            await client.deliver(reply)
+
+    asyncio.run(scene())
+
+
+def test_ids_of_calls_are_never_the_same() -> None:
+    ids = {new_call_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(call_id.startswith("call_") and len(call_id) == 29 for call_id in ids)
+
+
+def test_a_whole_body_is_sent_with_its_length() -> None:
+    sent = Sent()
+    delivered(sent, Reply(200, [(b"a", b"b")], b"abc"))
+    assert sent.messages == [
+        {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b"), (b"content-length", b"3")]},
+        {"type": "http.response.body", "body": b"abc"},
+    ]
+
+
+def test_a_stream_is_sent_piece_by_piece() -> None:
+    sent, pieces = Sent(), Pieces()
+    delivered(sent, Reply(200, [], pieces()))
+    assert [(message.get("body"), message.get("more_body", False)) for message in sent.messages[1:]] == [
+        (b"a", True),
+        (b"b", True),
+        (b"", False),
+    ]
+    assert pieces.ended
+
+
+def test_nothing_follows_a_reply_that_has_begun() -> None:
+    sent = Sent()
+    delivered(sent, Reply(200, [], b"a"), Reply(500, [], b"late"))
+    assert [message.get("status") for message in sent.messages] == [200, None]
+
+
+@pytest.mark.parametrize("fail_at", [1, 2, 3])
+def test_a_client_that_cannot_be_reached_ends_the_body(fail_at: int) -> None:
+    sent, pieces = Sent(fail_at), Pieces()
+    with pytest.raises(ConnectionResetError):
+        delivered(sent, Reply(200, [], pieces()))
+    assert pieces.ended

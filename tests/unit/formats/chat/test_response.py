@@ -1,0 +1,106 @@
+"""Whole answers: checked, metered, renamed in place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.errors import Failed
+from gateway.exchange import Usage
+from gateway.formats.chat.response import decode_answer, rename_model
+
+ANSWER = (
+    b'{"id": "1", "model": "gpt-4o-2024", "choices": [], '
+    b'"usage": {"prompt_tokens": 3, "completion_tokens": 2}}'
+)
+
+
+def test_the_usage_of_an_answer() -> None:
+    assert decode_answer(ANSWER) == Usage(3, 2)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"usage": null}', b'{"usage": "many"}', b'  {"object": "list"}  \n']
+)
+def test_an_answer_without_usage_is_an_answer(body: bytes) -> None:
+    assert decode_answer(body) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"   ",
+        ANSWER[:-1],
+        ANSWER[:20],
+        ANSWER + b"x",
+        b"<html><body>502</body></html>",
+        b"[]",
+        b'"text"',
+        b"null",
+        b'{"a": tru}',
+        b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+def test_what_is_no_whole_json_object_is_a_failed_upstream(body: bytes) -> None:
+    with pytest.raises(Failed) as failure:
+        decode_answer(body)
+    assert (failure.value.code, failure.value.retry) == ("upstream_bad_answer", "other_target")
+
+
+def test_only_the_models_value_changes() -> None:
+    assert rename_model(ANSWER, "fast") == ANSWER.replace(b'"gpt-4o-2024"', b'"fast"')
+
+
+@pytest.mark.parametrize(
+    ("body", "renamed"),
+    [
+        (b'{"model":"a"}', b'{"model":"n"}'),
+        (b'{\n  "model" :\t"a" ,\n  "x": 1\n}\n', b'{\n  "model" :\t"n" ,\n  "x": 1\n}\n'),
+        (b'{"x":{"model":"a"},"model":"a"}', b'{"x":{"model":"a"},"model":"n"}'),
+        (
+            b'{"model":"a","x":[{"model":"a"},{"model":"b"}]}',
+            b'{"model":"n","x":[{"model":"a"},{"model":"b"}]}',
+        ),
+        (b'{"x":{"model":"b"},"model":"a"}', b'{"x":{"model":"b"},"model":"n"}'),
+        (b'{"mod\\u0065l":"a"}', b'{"mod\\u0065l":"n"}'),
+        (b'{"x":{"model":"a"},"mod\\u0065l":"a"}', b'{"x":{"model":"a"},"mod\\u0065l":"n"}'),
+        (b'{"x":{"model":12},"mod\\u0065l":1}', b'{"x":{"model":12},"mod\\u0065l":"n"}'),
+        (b'{"x\\"model":"a","mod\\u0065l":"a"}', b'{"x\\"model":"a","mod\\u0065l":"n"}'),
+        (b'{"model":"a\\"b\\u00e9","x":1}', b'{"model":"n","x":1}'),
+        (b'{"x":"\\"model\\":\\"a\\"","model":"a"}', b'{"x":"\\"model\\":\\"a\\"","model":"n"}'),
+        (b'{"x":["model","a"],"y":"model","model":"a"}', b'{"x":["model","a"],"y":"model","model":"n"}'),
+        (b'{"model":"a","model":"b"}', b'{"model":"a","model":"n"}'),
+        (b'{"model":"a","model":"a"}', b'{"model":"a","model":"n"}'),
+        (b'{"model":null}', b'{"model":"n"}'),
+        (b'{"model":null,"x":{"model":null}}', b'{"model":"n","x":{"model":null}}'),
+        (b'{"model": 5 ,"x":{"model": 5 }}', b'{"model": "n" ,"x":{"model": 5 }}'),
+        (b'{"model":{"a":1},"x":{"model":{"a":1}}}', b'{"model":"n","x":{"model":{"a":1}}}'),
+        (b'{"x":{"model":[]},"model":[]}', b'{"x":{"model":[]},"model":"n"}'),
+        (b'{"model":"","x":1}', b'{"model":"n","x":1}'),
+    ],
+)
+def test_the_top_level_model_is_found_among_its_doubles(body: bytes, renamed: bytes) -> None:
+    assert rename_model(body, "n") == renamed
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"x":{"model":"a"}}',
+        b'{"Model":"a"}',
+        b'{"model":"n"}',
+        b"[]",
+        b"",
+        b'{"model":"a"',
+        b'{"x":"\\"model\\":1"}',
+    ],
+)
+def test_where_there_is_nothing_to_rename_nothing_changes(body: bytes) -> None:
+    assert rename_model(body, "n") == body
+
+
+def test_a_name_is_written_as_json() -> None:
+    assert json.loads(rename_model(ANSWER, 'a"b\\ü'))["model"] == 'a"b\\ü'

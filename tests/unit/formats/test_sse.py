@@ -1,0 +1,96 @@
+"""Where events end, and what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import Broken
+from gateway.formats.sse import Framer, data_of, split_events
+
+TWO = b"data: 1\n\ndata: 2\n\n"
+
+
+def test_whole_events_pass_as_they_are() -> None:
+    assert Framer(100).feed(TWO) == TWO
+
+
+def test_half_an_event_is_held_back_until_its_end() -> None:
+    framer = Framer(100)
+    assert framer.feed(b"data: 1\n\ndata") == b"data: 1\n\n"
+    assert framer.feed(b": 2\n") == b""
+    assert framer.feed(b"\n") == b"data: 2\n\n"
+    assert framer.rest() == b""
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_an_end_is_found_wherever_it_is_split(end: bytes) -> None:
+    for cut in range(1, len(end)):
+        framer = Framer(100)
+        assert framer.feed(b"data: 1" + end[:cut]) == b""
+        assert framer.feed(end[cut:] + b"data: 2") == b"data: 1" + end
+        assert framer.rest() == b"data: 2"
+
+
+def test_a_piece_that_ends_well_does_not_overtake_what_is_held() -> None:
+    framer = Framer(100)
+    framer.feed(b"data: 1")
+    assert framer.feed(b"\n\ndata: 2\n\n") == TWO
+
+
+def test_the_rest_is_given_once() -> None:
+    framer = Framer(100)
+    framer.feed(b"data: 1\n")
+    assert framer.rest() == b"data: 1\n"
+    assert framer.rest() == b""
+
+
+def test_an_event_without_end_breaks_the_stream_at_the_limit() -> None:
+    framer = Framer(10)
+    assert framer.feed(b"x" * 10) == b""
+    with pytest.raises(Broken, match="more than 10 bytes"):
+        framer.feed(b"x")
+
+
+def test_the_limit_is_for_one_event_and_not_for_the_stream() -> None:
+    framer = Framer(10)
+    assert len(b"".join(framer.feed(b"data: 1\n\nda") + framer.feed(b"ta: 2\n\n") for _ in range(50))) == 900
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [b"data: 1\n\n", b": comment\n\n", b"event: x\ndata: 2\n\n"],
+        [b"data: 1\r\n\r\n", b"data: 2\r\n\r\n"],
+        [b"data: 1\r\r", b"data: 2\r\r"],
+        [b"data: 1\n\r\n", b"data: 2\n\n"],
+        [b"data: 1\n\n", b"data: 2"],
+        [b"data: 1\n\n", b"\n\n"],
+        [],
+    ],
+)
+def test_events_are_split_after_their_blank_lines(events: list[bytes]) -> None:
+    assert split_events(b"".join(events)) == events
+
+
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        (b'data: {"a": 1}\n\n', b'{"a": 1}'),
+        (b'data: {"a": 1}  \n\n', b'{"a": 1}'),
+        (b'data:{"a": 1}\n\n', b'{"a": 1}'),
+        (b'data: {"a": 1}\r\n\r\n', b'{"a": 1}'),
+        (b'data: {"a": 1}', b'{"a": 1}'),
+        (b'data: {"a": 1}\n', b'{"a": 1}'),
+        (b'event: error\ndata: {"a": 1}\n\n', b'{"a": 1}'),
+        (b'id: 7\r\ndata: {"a":\r\ndata: 1}\r\n\r\n', b'{"a":\n1}'),
+        (b'data: {"a":\ndata: 1}\n\n', b'{"a":\n1}'),
+        (b": OPENROUTER PROCESSING\n\n", b""),
+        (b"event: ping\n\n", b""),
+        (b"data\n\n", b""),
+        (b"data:\n\n", b""),
+        (b"\n\n", b""),
+        (b"data: [DONE]\n\n", b"[DONE]"),
+    ],
+)
+def test_the_data_of_an_event(event: bytes, data: bytes) -> None:
+    assert data_of(event) == data

@@ -1,0 +1,184 @@
+"""Targets in their order, until one accepts; what the record learns."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from rig import chat
+from unit.stand_ins import (
+    JSON_TYPE,
+    SECRET,
+    SSE_TYPE,
+    STREAM,
+    WHOLE,
+    FakeAnswer,
+    call,
+    record,
+    route,
+    sent_to,
+    streaming,
+    target,
+)
+
+from gateway.errors import Broken, ConnectFailed, Failed, Overloaded, Rejected, TimedOut, UpstreamError
+from gateway.exchange import Call, Record, Usage
+from gateway.routing.routes import Plan, Target
+from gateway.stages.dispatch import Outcome, dispatch
+
+
+def dispatched(*targets: Target, of: Call | None = None, into: Record | None = None) -> Outcome:
+    plan = Plan(route("fast", *targets), targets)
+    return asyncio.run(dispatch(of or call(), plan, into or record()))
+
+
+def error_answer(status: int, body: Any = None) -> FakeAnswer:
+    return FakeAnswer([json.dumps(body or chat.error("no")).encode()], status=status)
+
+
+def well(name: str = "second") -> Target:
+    return target(name, FakeAnswer())
+
+
+def test_the_first_target_that_accepts_is_the_last_one_asked() -> None:
+    first, second, seen = target("first", FakeAnswer()), well(), record()
+    outcome = dispatched(first, second, into=seen)
+    assert (outcome.target, outcome.status, outcome.body, outcome.answer) == (first, 200, WHOLE, None)
+    assert outcome.usage == seen.usage == Usage(9, 3)
+    assert sent_to(second) == []
+    assert [(attempt.backend, attempt.model, attempt.cause) for attempt in seen.attempts] == [
+        ("first", "fast", "")
+    ]
+    assert seen.first_byte_s is not None
+    assert seen.transcript is not None
+    assert seen.transcript() == "Hello, world"
+
+
+@pytest.mark.parametrize(
+    ("failure", "cause"),
+    [
+        (ConnectFailed("no"), "upstream_unreachable"),
+        (TimedOut("late"), "upstream_timeout"),
+        (error_answer(401), "upstream_refused_credential"),
+        (error_answer(403), "upstream_refused_credential"),
+        (error_answer(429), "upstream_overloaded"),
+        (error_answer(500), "upstream_failed"),
+        (error_answer(503), "upstream_overloaded"),
+        (error_answer(504), "upstream_timeout"),
+        (error_answer(529), "upstream_overloaded"),
+        (FakeAnswer([]), "upstream_bad_answer"),
+        (FakeAnswer([b"<html>"]), "upstream_bad_answer"),
+        (FakeAnswer([WHOLE[:-1]]), "upstream_bad_answer"),
+        (FakeAnswer([WHOLE[:9], Broken("cut")]), "upstream_answer_cut"),
+        (FakeAnswer([TimedOut("silent")]), "upstream_timeout"),
+        (FakeAnswer([Broken("cut")], headers=SSE_TYPE), "upstream_answer_cut"),
+        (FakeAnswer([], headers=SSE_TYPE), "upstream_empty"),
+        (FakeAnswer([Broken("cut")], status=500), "upstream_failed"),
+    ],
+)
+def test_before_the_first_byte_the_next_target_is_tried(failure: Any, cause: str) -> None:
+    first, second, seen = target("first", failure), well(), record()
+    assert dispatched(first, second, into=seen).target is second
+    assert [(attempt.backend, attempt.cause) for attempt in seen.attempts] == [
+        ("first", cause),
+        ("second", ""),
+    ]
+    if isinstance(failure, FakeAnswer):
+        assert failure.closed == 1
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 409, 413, 422])
+def test_a_refusal_of_the_request_itself_is_final(status: int) -> None:
+    answer, second, seen = error_answer(status), well(), record()
+    with pytest.raises(Rejected) as error:
+        dispatched(target("first", answer), second, into=seen)
+    assert (error.value.status, error.value.message) == (status, "no")
+    assert sent_to(second) == []
+    assert answer.closed == 1
+    assert [attempt.cause for attempt in seen.attempts] == ["upstream_rejected"]
+
+
+def test_when_all_targets_fail_the_last_one_is_heard() -> None:
+    seen = record()
+    with pytest.raises(Overloaded, match="second"):
+        dispatched(
+            target("first", ConnectFailed("first")),
+            target("second", error_answer(529, chat.error("second is full"))),
+            into=seen,
+        )
+    assert len(seen.attempts) == 2
+    assert seen.usage is None
+    assert seen.transcript is not None
+    assert seen.transcript() == ""
+
+
+def test_a_stream_is_accepted_at_its_first_bytes_and_stays_open() -> None:
+    answer = streaming(*STREAM)
+    outcome = dispatched(target("first", answer), of=call(stream=True))
+    assert outcome.body == STREAM[0]
+    assert outcome.answer is answer
+    assert outcome.usage is None
+    assert answer.closed == 0
+
+
+@pytest.mark.parametrize("first", [b"data: {}\n\n", b": hello\n\n", b"event: x\ndata: {}\n\n"])
+def test_a_stream_that_is_labelled_as_json_is_a_stream(first: bytes) -> None:
+    outcome = dispatched(target("first", FakeAnswer([first], headers=JSON_TYPE)), of=call(stream=True))
+    assert outcome.answer is not None
+
+
+def test_a_whole_answer_to_a_request_for_a_stream_is_whole() -> None:
+    outcome = dispatched(target("first", FakeAnswer([WHOLE[:30], WHOLE[30:]])), of=call(stream=True))
+    assert (outcome.body, outcome.answer) == (WHOLE, None)
+
+
+def test_each_target_gets_its_own_model_and_credential() -> None:
+    first, second = (
+        target("first", ConnectFailed("no"), model="up-1"),
+        target("second", FakeAnswer(), model="up-2"),
+    )
+    seen = record()
+    dispatched(first, second, into=seen)
+    assert [json.loads(sent_to(asked)[0].body)["model"] for asked in (first, second)] == ["up-1", "up-2"]
+    assert sent_to(second)[0].headers["authorization"] == f"Bearer {SECRET}"
+    assert [attempt.model for attempt in seen.attempts] == ["up-1", "up-2"]
+
+
+def test_what_an_upstream_says_of_our_credential_is_hidden() -> None:
+    said = f"Incorrect API key provided: {SECRET} ({SECRET[:8]}***{SECRET[-4:]})"
+    with pytest.raises(UpstreamError) as error:
+        dispatched(target("first", error_answer(401, chat.error(said))))
+    assert error.value.message == "Incorrect API key provided: [redacted] ([redacted])"
+    assert SECRET[-4:].encode() not in error.value.raw
+
+
+def test_an_error_that_is_too_long_is_still_closed() -> None:
+    answer = FakeAnswer([Failed("too large", code="upstream_answer_too_large")], status=400)
+    with pytest.raises(UpstreamError):
+        dispatched(target("first", answer))
+    assert answer.closed == 1
+    assert answer.read_limits
+
+
+def test_a_client_that_leaves_closes_the_answer_that_is_awaited() -> None:
+    async def for_ever() -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    answer = FakeAnswer([for_ever])
+    seen = record()
+
+    async def scene() -> None:
+        asked = target("first", answer)
+        task = asyncio.create_task(dispatch(call(), Plan(route("fast", asked), (asked,)), seen))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scene())
+    assert answer.closed == 1
+    assert seen.transcript is not None, "its prompt was sent, and is counted"

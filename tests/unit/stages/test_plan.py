@@ -1,0 +1,49 @@
+"""Where a call goes, and why it may not."""
+
+from __future__ import annotations
+
+import pytest
+from unit.stand_ins import call, route, target
+
+from gateway.errors import Forbidden, NoTarget, UnknownRoute
+from gateway.exchange import Caller
+from gateway.routing.routes import Routes
+from gateway.stages.plan import make_plan
+
+CHAT, ALL = target("chat", formats=frozenset({"chat"})), target("all")
+ROUTES = Routes([route("fast", CHAT, ALL), route("talk", CHAT), route("gpt-*", ALL)])
+
+
+def test_targets_that_speak_the_format_stay_in_their_order() -> None:
+    assert make_plan(call("chat"), ROUTES).targets == (CHAT, ALL)
+    assert make_plan(call("embeddings"), ROUTES).targets == (ALL,)
+    assert make_plan(call(model="gpt-5"), ROUTES).route.name == "gpt-*"
+
+
+def test_an_unknown_model_is_a_404_that_names_it() -> None:
+    with pytest.raises(UnknownRoute, match="'nope'") as error:
+        make_plan(call(model="nope"), ROUTES)
+    assert (error.value.status, error.value.param, error.value.code) == (404, "model", "model_not_found")
+
+
+def test_a_long_name_is_not_repeated_whole() -> None:
+    with pytest.raises(UnknownRoute) as error:
+        make_plan(call(model="x" * 500), ROUTES)
+    assert len(error.value.message) < 250
+
+
+@pytest.mark.parametrize("layers", [(("best",), ("*",)), (("*",), ("gpt-*",)), (("*",), ())])
+def test_a_key_that_may_not_use_the_model_is_a_403(layers: tuple[tuple[str, ...], ...]) -> None:
+    with pytest.raises(Forbidden) as error:
+        make_plan(call(caller=Caller("acme", "k", layers)), ROUTES)
+    assert (error.value.status, error.value.param) == (403, "model")
+
+
+def test_a_route_without_a_target_for_the_format_is_the_clients_mistake() -> None:
+    with pytest.raises(NoTarget, match="'talk' takes embeddings calls") as error:
+        make_plan(call("embeddings", model="talk"), ROUTES)
+    assert error.value.status == 400
+
+
+def test_the_same_call_has_the_same_plan() -> None:
+    assert make_plan(call(), ROUTES) == make_plan(call(), ROUTES)

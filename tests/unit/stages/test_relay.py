@@ -1,0 +1,209 @@
+"""The reply that an answer becomes, and how a stream's call ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from rig import chat
+from rig.script import sse
+from unit.stand_ins import SSE_TYPE, STREAM, WHOLE, FakeAnswer, Piece, record, streaming, target
+
+from gateway.api.calls import Client
+from gateway.errors import Broken, TimedOut
+from gateway.exchange import Flight, Record, Reply, Usage
+from gateway.stages.dispatch import Outcome
+from gateway.stages.relay import Passage, relay
+
+UNMETERED = sse(*chat.chunks(usage=False))
+BEGUN = STREAM[:2]
+
+
+def relayed(outcome: Outcome, seen: Record, **settings: Any) -> Reply:
+    flight = settings.pop("flight", Flight(lambda: None))
+    return relay(outcome, Passage(seen, flight, settings.get("withhold", False), settings.get("rename")))
+
+
+def whole(body: bytes = WHOLE, headers: Any = ()) -> Outcome:
+    return Outcome(target("first"), 200, headers, body)
+
+
+def opened(answer: FakeAnswer) -> Outcome:
+    return Outcome(target("first"), 200, SSE_TYPE, STREAM[0], answer=answer)
+
+
+def streamed(*rest: Piece, **settings: Any) -> tuple[bytes, Record, FakeAnswer]:
+    """Relay a stream to its end: what the client got, the record, the answer."""
+    answer, seen = streaming(*rest, b""), record()
+
+    async def scene() -> bytes:
+        body = relayed(opened(answer), seen, **settings).body
+        assert isinstance(body, AsyncGenerator)
+        return b"".join([piece async for piece in body])
+
+    return asyncio.run(scene()), seen, answer
+
+
+def error_of(sent: bytes) -> Any:
+    return json.loads(sent.strip().rsplit(b"\n\n", 1)[-1].removeprefix(b"data: "))["error"]
+
+
+def test_a_whole_answer_passes_byte_for_byte() -> None:
+    seen = record(route="fast")
+    reply = relayed(whole(headers=[(b"Content-Type", b"application/json"), (b"Server", b"x")]), seen)
+    assert (reply.status, reply.body) == (200, WHOLE)
+    assert dict(reply.headers) == {
+        b"content-type": b"application/json",
+        b"x-forebay-call-id": b"call_1",
+        b"x-forebay-route": b"fast",
+        b"x-forebay-backend": b"first",
+        b"x-request-id": b"call_1",
+    }
+    assert (seen.status, seen.ending) == (200, "finished")
+
+
+def test_the_upstreams_request_id_is_kept() -> None:
+    reply = relayed(whole(headers=[(b"X-Request-Id", b"req_up")]), record())
+    assert [value for name, value in reply.headers if name == b"x-request-id"] == [b"req_up"]
+
+
+def test_a_whole_answer_shows_the_routes_name_where_asked() -> None:
+    body = relayed(whole(), record(), rename="fast").body
+    assert isinstance(body, bytes)
+    assert json.loads(body) == chat.completion() | {"model": "fast"}
+
+
+def test_a_stream_that_ends_well_is_finished() -> None:
+    sent, seen, answer = streamed(*STREAM[1:])
+    assert sent == b"".join(STREAM)
+    assert (seen.ending, seen.usage, seen.error) == ("finished", Usage(9, 3), None)
+    assert answer.closed == 1
+
+
+def test_a_stream_is_withheld_and_renamed_as_asked() -> None:
+    sent, seen, _ = streamed(*STREAM[1:], withhold=True, rename="fast")
+    renamed = [chunk | {"model": "fast"} for chunk in chat.chunks(usage=False)]
+    assert sent == b"".join(sse(*renamed))
+    assert seen.usage == Usage(9, 3)
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ((), "stream_broken"),
+        ((Broken("cut"),), "stream_broken"),
+        ((TimedOut("silent"),), "upstream_timeout"),
+        ((b"data: " + b"x" * 20_000,), "stream_broken"),
+        ((STREAM[-3], Broken("cut")), "stream_broken"),
+    ],
+)
+def test_a_stream_that_breaks_ends_with_an_error_and_without_done(end: tuple[Piece, ...], code: str) -> None:
+    sent, seen, answer = streamed(STREAM[1], *end)
+    assert sent.startswith(b"".join(BEGUN))
+    assert error_of(sent)["code"] == code
+    assert b"data: [DONE]" not in sent
+    assert (seen.ending, answer.closed) == ("broken", 1)
+    assert seen.error is not None
+    assert seen.transcript is not None
+    assert seen.transcript() == "Hello"
+
+
+@pytest.mark.parametrize("last", [UNMETERED[-2:], UNMETERED[-2:-1], UNMETERED[-1:]])
+def test_a_finish_reason_or_done_is_an_end(last: list[bytes]) -> None:
+    sent, seen, _ = streamed(STREAM[1], *last)
+    assert sent == b"".join([*BEGUN, *last])
+    assert seen.ending == "finished"
+
+
+@pytest.mark.parametrize("cut", [Broken("reset"), TimedOut("silent")])
+def test_what_breaks_after_done_breaks_nothing(cut: Exception) -> None:
+    sent, seen, _ = streamed(*STREAM[1:], cut)
+    assert sent == b"".join(STREAM)
+    assert (seen.ending, seen.error) == ("finished", None)
+
+
+def test_an_error_event_of_the_upstream_is_the_last_word() -> None:
+    failed = sse(chat.error("out of memory"), done=False)
+    sent, seen, _ = streamed(STREAM[1], *failed)
+    assert sent == b"".join([*BEGUN, *failed])
+    assert seen.ending == "broken"
+
+
+async def for_ever() -> bytes:
+    await asyncio.Event().wait()
+    return b""
+
+
+def interrupted(pieces: tuple[Piece, ...], reason: Any) -> tuple[bytes, Record, FakeAnswer, bool]:
+    """Relay until the stream stands still, then interrupt; also whether the cancellation went through."""
+    answer, seen = streaming(*pieces, for_ever), record()
+    got: list[bytes] = []
+
+    async def client(flights: list[Flight]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        flights.append(Flight(task.cancel))
+        body = relayed(opened(answer), seen, flight=flights[0]).body
+        assert isinstance(body, AsyncGenerator)
+        async for piece in body:
+            got.append(piece)
+
+    async def scene() -> bool:
+        flights: list[Flight] = []
+        task = asyncio.create_task(client(flights))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        flights[0].interrupt(reason)
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    cancelled = asyncio.run(scene())
+    return b"".join(got), seen, answer, cancelled
+
+
+def test_a_shutdown_ends_a_stream_with_an_error_event() -> None:
+    sent, seen, answer, cancelled = interrupted((STREAM[1],), "shutdown")
+    assert error_of(sent)["code"] == "shutting_down"
+    assert (seen.ending, answer.closed, cancelled) == ("broken", 1, False)
+
+
+def test_a_client_that_leaves_ends_the_upstreams_answer() -> None:
+    _, seen, answer, cancelled = interrupted((STREAM[1],), "client_gone")
+    assert (seen.ending, answer.closed, cancelled) == ("broken", 1, True)
+    assert seen.transcript is not None
+    assert seen.transcript() == "Hello"
+
+
+def test_a_client_that_hangs_up_at_done_has_got_it_all() -> None:
+    _, seen, answer, _ = interrupted(tuple(STREAM[1:]), "client_gone")
+    assert (seen.ending, seen.usage, answer.closed) == ("finished", Usage(9, 3), 1)
+
+
+def test_a_client_that_stops_reading_closes_the_answer() -> None:
+    answer, seen = streaming(*STREAM[1:]), record()
+
+    async def scene() -> None:
+        body = relayed(opened(answer), seen).body
+        assert isinstance(body, AsyncGenerator)
+        assert await anext(body) == STREAM[0]
+        await body.aclose()
+
+    asyncio.run(scene())
+    assert (seen.ending, answer.closed) == ("broken", 1)
+
+
+def test_a_reply_whose_head_cannot_be_sent_closes_the_answer_too() -> None:
+    answer, seen = streaming(*STREAM[1:]), record()
+
+    async def gone(_message: object) -> None:
+        raise ConnectionError("the client is gone")
+
+    async def scene() -> None:
+        with pytest.raises(ConnectionError):
+            await Client(gone).deliver(relayed(opened(answer), seen))
+
+    asyncio.run(scene())
+    assert answer.closed == 1

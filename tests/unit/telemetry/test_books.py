@@ -1,0 +1,150 @@
+"""Each ended call entered once, with what it used."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from unit.stand_ins import call, record
+
+from gateway.errors import Failed
+from gateway.exchange import Attempt, Record, Usage
+from gateway.telemetry.books import Books
+from gateway.telemetry.logs import AccessLog
+from gateway.telemetry.metrics import Metrics
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def entered(*records: Record, count: Callable[[str], int] = words) -> list[dict[str, Any]]:
+    """Enter calls, close the books, and give the lines written."""
+    stream = io.StringIO()
+
+    async def scene() -> None:
+        books = Books(Metrics(shared=False), AccessLog(stream), count)
+        for ended in records:
+            books.enter(ended)
+        await books.close()
+
+    asyncio.run(scene())
+    return [json.loads(text) for text in stream.getvalue().splitlines()]
+
+
+def test_a_call_is_one_line_with_all_that_is_known() -> None:
+    ended = record(tenant="acme", key="key_1", model="fast", route="fast", stream=True, status=200)
+    ended.ending = "finished"
+    ended.attempts = [Attempt("a", "m", 0.1, "upstream_overloaded"), Attempt("b", "m", 0.1)]
+    ended.usage, ended.first_byte_s = Usage(10, 2, cached_tokens=8, reasoning_tokens=1), 0.25
+    (line,) = entered(ended)
+    expected = {
+        "event": "call",
+        "level": "info",
+        "request_id": "call_1",
+        "tenant": "acme",
+        "key": "key_1",
+        "model": "fast",
+        "route": "fast",
+        "backend": "b",
+        "stream": True,
+        "status": 200,
+        "ending": "finished",
+        "first_byte_ms": 250.0,
+        "input_tokens": 10,
+        "output_tokens": 2,
+        "cached_tokens": 8,
+        "reasoning_tokens": 1,
+        "tokens": "reported",
+        "causes": ["a: upstream_overloaded"],
+    }
+    assert {name: line[name] for name in expected} == expected
+    assert "error" not in line
+
+
+def test_a_failed_call_says_why_and_is_a_warning() -> None:
+    ended = record(status=502, ending="failed", error=Failed("no", detail="host 10.0.0.1"))
+    (line,) = entered(ended)
+    assert line["level"] == "warning"
+    assert line["error"] == "upstream_failed: no (host 10.0.0.1)"
+
+
+@pytest.mark.parametrize("ending", ["finished", "broken", "client_gone"])
+def test_without_reported_usage_the_tokens_are_counted(ending: Any) -> None:
+    ended = record(status=200, ending=ending, call=call(), transcript=lambda: "three words generated")
+    (line,) = entered(ended)
+    assert line["tokens"] == "counted"
+    assert line["output_tokens"] == 3
+    assert line["input_tokens"] == 1 + 4  # "hi", and what a template adds to a message
+
+
+@pytest.mark.parametrize("ending", ["refused", "failed", "bug"])
+def test_what_generated_nothing_is_not_counted(ending: Any) -> None:
+    (line,) = entered(record(status=400, ending=ending, call=call(), transcript=lambda: "x"))
+    assert "tokens" not in line
+
+
+def test_what_was_reported_is_not_counted_again() -> None:
+    def never(_text: str) -> int:
+        raise AssertionError("counted")
+
+    (line,) = entered(record(ending="finished", usage=Usage(1, 1), transcript=lambda: "x"), count=never)
+    assert (line["input_tokens"], line["tokens"]) == (1, "reported")
+
+
+def test_counting_happens_in_a_thread() -> None:
+    threads: list[str] = []
+
+    def count(_text: str) -> int:
+        threads.append(threading.current_thread().name)
+        return 1
+
+    entered(record(ending="finished", call=call(), transcript=lambda: "x"), count=count)
+    assert threads
+    assert threading.current_thread().name not in threads
+
+
+def test_a_count_that_fails_still_enters_the_call_once(caplog: pytest.LogCaptureFixture) -> None:
+    def count(_text: str) -> int:
+        raise RuntimeError("the tokenizer broke")
+
+    lines = entered(record(ending="finished", call=call(), transcript=lambda: "x"), count=count)
+    assert len(lines) == 1
+    assert "tokens" not in lines[0]
+    assert [entry.getMessage() for entry in caplog.records] == ["usage not counted"]
+
+
+def test_every_call_is_entered_exactly_once_whatever_its_end() -> None:
+    endings: list[Any] = ["finished", "broken", "client_gone", "refused", "failed", "bug"]
+    records = [
+        Record(f"call_{number}", "chat", 0.0, ending=ending, transcript=transcript)
+        for number, (ending, transcript) in enumerate(
+            (ending, transcript) for ending in endings for transcript in (None, lambda: "text")
+        )
+    ]
+    assert sorted(line["request_id"] for line in entered(*records)) == sorted(r.call_id for r in records)
+
+
+def test_long_names_and_errors_are_cut() -> None:
+    (line,) = entered(record(model="m" * 5000, ending="failed", error=Failed("e" * 5000)))
+    assert len(line["model"]) == 200
+    assert len(line["error"]) == 1000
+
+
+def test_a_defect_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        books = Books(Metrics(shared=False), AccessLog(io.StringIO()), words)
+        books.report(ValueError("broken"), record(route="fast"))
+        await books.close()
+
+    asyncio.run(scene())
+    (entry,) = caplog.records
+    assert (entry.levelno, entry.getMessage()) == (logging.ERROR, "internal error")
+    assert entry.exc_info is not None
+    assert (vars(entry)["request_id"], vars(entry)["route"]) == ("call_1", "fast")

@@ -1,0 +1,209 @@
+"""Lines for machines and lines for people."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway.exchange import Credential
+from gateway.telemetry.logs import AccessLine, AccessLog, set_up
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Stuck(io.StringIO):
+    """A stream whose reader stalls until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing = threading.Event()
+        self.free = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.writing.set()
+        assert self.free.wait(10)
+        return super().write(text)
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """The root logger as it was, afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def logged(stream: io.StringIO, message: str, **details: Any) -> str:
+    set_up("info", stream)
+    logging.getLogger("forebay.test").error(message, **details)
+    return stream.getvalue()
+
+
+def line(**fields: Any) -> AccessLine:
+    given: dict[str, Any] = {
+        "time": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        "event": "call",
+        "level": "info",
+        "request_id": "call_1",
+        "status": 200,
+        "ending": "finished",
+        "duration_ms": 12.5,
+        "format": "chat",
+    }
+    return AccessLine(**{**given, **fields})
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_line_is_one_json_object() -> None:
+    written = logged(io.StringIO(), "it is\nso: %s", extra={"request_id": "call_1", "count": 3})
+    assert written.count("\n") == 1
+    told = json.loads(written)
+    assert (told["event"], told["level"], told["logger"]) == ("it is\nso: %s", "error", "forebay.test")
+    assert (told["request_id"], told["count"]) == ("call_1", 3)
+    assert datetime.fromisoformat(told["time"]).tzinfo is not None
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_traceback_is_one_member_of_the_line() -> None:
+    try:
+        raise ValueError("broken\nhere")
+    except ValueError as error:
+        written = logged(io.StringIO(), "internal error", exc_info=error)
+    assert written.count("\n") == 1
+    assert "ValueError: broken\nhere" in json.loads(written)["traceback"]
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_json_does_not_know_is_written_as_its_text() -> None:
+    credential = Credential("openai#1", "sk-very-secret")
+    written = logged(
+        io.StringIO(), "x", extra={"odd": object, "credential": credential, "error": OSError("no")}
+    )
+    assert json.loads(written)["odd"] == "<class 'object'>"
+    assert json.loads(written)["error"] == "no"
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(
+    "stream",
+    [
+        io.StringIO,
+        Terminal,
+    ],
+)
+def test_a_secret_is_not_written_with_its_credential(stream: type[io.StringIO]) -> None:
+    credential = Credential("openai#1", "sk-very-secret")
+    written = logged(stream(), f"using {credential}", extra={"credential": credential})
+    assert "openai#1" in written
+    assert "sk-very-secret" not in written
+
+
+@pytest.mark.usefixtures("restored")
+def test_on_a_terminal_a_line_is_for_people() -> None:
+    written = logged(Terminal(), "it is so", extra={"count": 3})
+    assert "it is so" in written
+    assert "count=3" in written
+    assert not written.startswith("{")
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_level_is_kept() -> None:
+    stream = io.StringIO()
+    set_up("warning", stream)
+    logging.getLogger("forebay.test").info("not news")
+    logging.getLogger("uvicorn.error").info("not news")
+    assert stream.getvalue() == ""
+
+
+def test_access_lines_are_json_in_their_order() -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    for number in range(50):
+        log.write(line(request_id=f"call_{number}"))
+    log.close()
+    told = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert [entry["request_id"] for entry in told] == [f"call_{number}" for number in range(50)]
+    assert told[0]["time"] == "2026-01-02T03:04:05Z"
+    assert "input_tokens" not in told[0]
+
+
+def test_an_access_line_cannot_be_forged_by_a_models_name() -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    log.write(line(model='x"}\n{"event": "call"'))
+    log.close()
+    assert len(stream.getvalue().splitlines()) == 1
+    assert json.loads(stream.getvalue())["model"] == 'x"}\n{"event": "call"'
+
+
+def test_on_a_terminal_a_models_name_draws_nothing() -> None:
+    stream = Terminal()
+    log = AccessLog(stream)
+    log.write(line(model="\x1b[2Jgone\rfor ever\n12:00:00 200 finished"))
+    log.close()
+    assert "\x1b[2J" not in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1
+    assert "\r" not in stream.getvalue()
+
+
+def test_on_a_terminal_an_access_line_says_what_happened() -> None:
+    stream = Terminal()
+    log = AccessLog(stream)
+    log.write(line(model="fast", backend="local", input_tokens=3, output_tokens=4, tokens="reported"))
+    log.write(line(status=404, ending="refused", model="x", error="model_not_found: no"))
+    log.close()
+    first, second = stream.getvalue().splitlines()
+    assert "fast -> local" in first
+    assert "3+4 tokens" in first
+    assert "404 refused" in second
+    assert second.endswith("model_not_found: no")
+
+
+def test_a_stalled_reader_stalls_nobody_and_the_last_line_is_not_lost() -> None:
+    stream = Stuck()
+    log = AccessLog(stream)
+    log.write(line(request_id="call_1"))
+    assert stream.writing.wait(5)
+    log.write(line(request_id="call_2"))
+    closing = threading.Thread(target=log.close)
+    closing.start()
+    while not log._closed:
+        closing.join(0.001)
+    stream.free.set()
+    closing.join(5)
+    assert "call_2" in stream.getvalue()
+
+
+def test_a_line_that_cannot_be_written_does_not_end_the_log() -> None:
+    class Failing(io.StringIO):
+        failures = 1
+
+        def write(self, text: str) -> int:
+            if self.failures:
+                self.failures -= 1
+                raise OSError("disk full")
+            return super().write(text)
+
+    stream = Failing()
+    log = AccessLog(stream)
+    log.write(line(request_id="call_1"))
+    waiting = threading.Event()
+    for _ in range(300):
+        if not stream.failures:
+            break
+        waiting.wait(0.01)
+    log.write(line(request_id="call_2"))
+    log.close()
+    assert "call_2" in stream.getvalue()
