@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Write the tables of docs/configuration.md that the code knows better: fields, defaults, presets.
+
+    python docs/tables.py
+
+Each table stands between `<!-- table: NAME -->` and `<!-- end -->`. Nothing but the Specs is read, so
+that a field and its line in the documents cannot differ; tests/test_docs.py fails when they do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.config import routing
+from gateway.config.resolve import load_presets
+from gateway.exchange import Timeouts
+from gateway.policy import tenants
+
+PAGE = Path(__file__).with_name("configuration.md")
+SPECS: dict[str, type[msgspec.Struct]] = {
+    "routing.yaml": routing.RoutingSpec,
+    "server": routing.ServerSpec,
+    "timeouts": routing.TimeoutsSpec,
+    "backend": routing.BackendSpec,
+    "route": routing.RouteSpec,
+    "target": routing.TargetSpec,
+    "preset": routing.PresetSpec,
+    "tenants.yaml": tenants.TenantsSpec,
+    "tenant": tenants.TenantSpec,
+    "key": tenants.KeySpec,
+    "issuer": tenants.IssuerSpec,
+}
+INHERITED = {f"timeouts.{name}": value for name, value in msgspec.structs.asdict(Timeouts()).items()}
+
+_TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_UNITS = {"_s": "seconds", "_bytes": "bytes"}
+_POWERS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def render(page: str) -> str:
+    """Give the page with all its tables written anew."""
+    return _TABLE.sub(lambda found: found[1] + _table(found[2]) + found[3], page)
+
+
+def _table(name: str) -> str:
+    lines = _presets() if name == "presets" else _fields(name, SPECS[name])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _fields(place: str, spec: type[msgspec.Struct]) -> Iterator[tuple[str, ...]]:
+    definitions = msgspec.json.schema(spec)["$defs"]
+    described = definitions[spec.__name__]
+    yield ("field", "type", "default", "meaning")
+    yield ("---",) * 4
+    for name, property_ in described["properties"].items():
+        default = INHERITED.get(f"{place}.{name}", property_.get("default"))
+        shown = "required" if name in described.get("required", ()) else _default(name, default)
+        meaning = property_.get("description") or definitions[_target(property_)]["description"]
+        yield (f"`{name}`", _type(name, property_, definitions), shown, meaning.replace("|", "\\|"))
+
+
+def _default(name: str, value: Any) -> str:
+    if not isinstance(value, bool | int | float) and not value:
+        return "none"
+    if isinstance(value, dict):  # of fields that have a table of their own
+        return "see there"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if name.endswith("_bytes"):
+        power, unit = next(each for each in _POWERS if value % each[0] == 0)
+        return f"`{value}` ({value // power} {unit})"
+    if isinstance(value, list | tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _type(name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """Say a type in a few words, with its unit and its limits."""
+    for one in schema.get("anyOf", ()):
+        if one.get("type") != "null":
+            return _type(name, one, definitions)
+    if "$ref" in schema:
+        schema = definitions[_target(schema)]
+    if "enum" in schema:
+        return " or ".join(f"`{word}`" for word in schema["enum"])
+    inner = schema.get("items") or schema.get("additionalProperties")
+    if inner:
+        outer = "list of" if schema["type"] == "array" else "name:"
+        return f"{outer} {_type(name, inner, definitions)}"
+    if schema["type"] in {"integer", "number"}:
+        unit = next((words for suffix, words in _UNITS.items() if name.endswith(suffix)), "number")
+        return unit + _limits(schema)
+    is_secret = schema.get("pattern") == r"^\$\{"
+    return (
+        "secret"
+        if is_secret
+        else {"string": "text", "boolean": "`true` or `false`"}.get(schema["type"], "fields")
+    )
+
+
+def _limits(schema: dict[str, Any]) -> str:
+    low, above, high = (schema.get(word) for word in ("minimum", "exclusiveMinimum", "maximum"))
+    if high is None:
+        return ""
+    return f", {low} to {high}" if low is not None else f", more than {above}, at most {high}"
+
+
+def _target(schema: dict[str, Any]) -> str:
+    return str(schema["$ref"]).rpartition("/")[2]
+
+
+def _presets() -> Iterator[tuple[str, ...]]:
+    yield ("preset", "base URL", "key variable", "formats", "usage in streams")
+    yield ("---",) * 5
+    for name, preset in load_presets().items():
+        key = f"`{preset.key}`" if preset.key else "none needed"
+        yield (f"`{name}`", preset.base_url, key, ", ".join(preset.formats), f"`{preset.stream_usage}`")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

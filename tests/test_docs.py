@@ -1,0 +1,371 @@
+"""The documents say what is so: their YAML loads, their commands run, their tables fit the code.
+
+What a reader may copy is checked as it stands. A YAML block begins with a comment that names its file; shell
+and Python blocks run as they are, with the two variables set that the README tells to set.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import get_args
+
+import httpx
+import pytest
+import yaml
+from rig.gateway import KEY, Gateway, eventually, running_gateway
+
+from backends.scripted import ScriptSpec, StepSpec
+from gateway import __main__ as command_line
+from gateway import errors
+from gateway.compose import load_config
+from gateway.config.located import load
+from gateway.config.resolve import load_presets, resolve
+from gateway.config.routing import PresetSpec, RoutingSpec
+from gateway.exchange import Attempt, Ending, Record, Usage
+from gateway.policy import tenants
+from gateway.policy.tenants import TenantsSpec
+from gateway.telemetry.logs import AccessLine
+from gateway.telemetry.metrics import Metrics
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+DEMO = ROOT / "docs/demos/scripted"
+SOURCES = [file for package in ("gateway", "backends") for file in sorted((ROOT / package).rglob("*.py"))]
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#([^)\s]*))?\)")
+_NO_ROUTES = {"backends": {"b": {"preset": "vllm"}}, "routes": {"r": {"targets": [{"backend": "b"}]}}}
+
+
+class Everything(dict[str, str]):
+    """An environment in which every variable is set."""
+
+    def get(self, name: str, default: object = None) -> str:
+        return "postgresql://db.example.com/forebay" if name == "DATABASE_URL" else f"value-of-{name}"
+
+
+def name_of(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def blocks(*kinds: str) -> list[pytest.ParameterSet]:
+    """All code blocks of these kinds, with the documents they stand in."""
+    return [
+        pytest.param(block, id=f"{name_of(file)}-{number}")
+        for file in DOCS
+        for number, (kind, block) in enumerate(_BLOCK.findall(file.read_text(encoding="utf-8")))
+        if kind in kinds
+    ]
+
+
+def rows(document: str, heading: str = "") -> list[list[str]]:
+    """The cells of the tables below a heading, without their first two lines; of the whole document."""
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    part = text.partition(f"## {heading}\n")[2].partition("\n## ")[0] if heading else text
+    lines = [line for line in part.splitlines() if line.startswith("| ")]
+    found = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [cells for cells in found if cells[0].startswith("`")]
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# ---- YAML
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_yaml_loads_as_the_file_it_says_it_is(block: str, tmp_path: Path) -> None:
+    first, _, _ = block.partition("\n")
+    place = first.removeprefix("# ")
+    file = tmp_path / Path(place).name
+    file.write_text(block, encoding="utf-8")
+    if place == "routing.yaml":
+        file.write_text(block + _missing_sections(block), encoding="utf-8")
+        assert resolve(load(file, RoutingSpec, Everything()), load_presets(), Everything()).routes
+    elif place == "policies/tenants.yaml":
+        assert tenants.compile(load(file, TenantsSpec, {})).tenants
+    elif place == "backends/presets.yaml":
+        assert load(file, dict[str, PresetSpec], {}).value
+    else:
+        assert place == "script.yaml", "a block begins with the name of its file"
+        assert load(file, ScriptSpec, {}).value.answers
+
+
+def _missing_sections(block: str) -> str:
+    """A fragment of routing.yaml shows one section; the others have to be there too."""
+    there = yaml.safe_load(block)
+    missing = {name: what for name, what in _NO_ROUTES.items() if name not in there}
+    return yaml.safe_dump(missing) if missing else ""
+
+
+def test_what_check_prints_is_what_the_readme_shows(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^routing\.yaml:\d+ .*$", readme, re.MULTILINE)
+    (example,) = [block for kind, block in _BLOCK.findall(readme) if kind == "yaml" and "cluster:" in block]
+    wrong = example.replace("{backend: openai,", "{backend: opnai,")
+    assert wrong != example
+    (tmp_path / "routing.yaml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(errors.ConfigErrors) as caught:
+        resolve(load(tmp_path / "routing.yaml", RoutingSpec, Everything()), load_presets(), Everything())
+    assert str(caught.value).replace(f"{tmp_path}/", "") == shown
+
+
+# ---- commands
+
+
+def forebay_commands() -> Iterator[pytest.ParameterSet]:
+    for parameter in blocks("bash"):
+        for line in str(parameter.values[0]).replace("\\\n", " ").splitlines():
+            if re.match(r"forebay |docker exec ", line):
+                said = shlex.split(line, comments=True)
+                yield pytest.param(said[said.index("forebay") + 1 :], id=line.strip())
+
+
+@pytest.mark.parametrize("arguments", list(forebay_commands()))
+def test_commands_parse(arguments: list[str]) -> None:
+    args = command_line._parser().parse_args(arguments)
+    assert callable(args.run)
+
+
+def test_make_has_the_targets_that_are_named() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target
+        for file in DOCS
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", file.read_text(), re.MULTILINE)
+    }
+    assert named
+    assert named <= targets
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """The scripted demo, with a route `default` for the README's examples."""
+    folder = tmp_path_factory.mktemp("demo")
+    for script in DEMO.glob("*.yaml"):
+        if script.stem != "routing":
+            (folder / script.name).write_bytes(script.read_bytes())
+    routing = yaml.safe_load((DEMO / "routing.yaml").read_text())
+    routing["routes"]["default"] = {"targets": [{"backend": "steady"}]}
+    with running_gateway(folder, routing) as running:
+        yield running
+
+
+def run(command: list[str], gateway: Gateway) -> str:
+    variables = {"OPENAI_BASE_URL": f"{gateway.url}/v1", "OPENAI_API_KEY": KEY, "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(
+        command, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readmes_curl_and_python_work_as_they_stand(demo: Gateway) -> None:
+    found = _BLOCK.findall((ROOT / "README.md").read_text())
+    (curl,) = [block for kind, block in found if kind == "bash" and "curl" in block]
+    (python,) = [block for kind, block in found if kind == "python"]
+    said = json.loads(run(["bash", "-c", curl], demo))["choices"][0]["message"]["content"]
+    assert "forebay" in said
+    assert run([sys.executable, "-c", python], demo).splitlines() == [said, said]
+
+
+def test_the_demo_fails_as_its_page_says(demo: Gateway) -> None:
+    shaky, safe = [
+        block for kind, block in _BLOCK.findall((DEMO / "README.md").read_text()) if "for n in" in block
+    ]
+    assert run(["bash", "-c", shaky], demo).split() == ["200", "429", "503", "502", "504", "502"]
+    assert run(["bash", "-c", safe], demo).split() == ["200"] * 6
+    with demo.client() as client:
+        for n in range(6):
+            answer = client.post(
+                "/v1/chat/completions", json={"model": "safe", "stream": True, "messages": []}
+            )
+            assert answer.text.endswith("data: [DONE]\n\n") == (n != 5)
+    assert "stream_broken" in answer.text
+
+
+def test_the_demo_can_be_started_from_its_folder() -> None:
+    resolved = load_config(DEMO).resolved
+    for backend in resolved.backends.values():
+        assert load(DEMO / backend.script, ScriptSpec, {}).value.answers
+
+
+# ---- tables
+
+
+def test_the_tables_of_the_configuration_are_written_from_the_specs() -> None:
+    tables = _module(ROOT / "docs/tables.py")
+    page = tables.PAGE.read_text(encoding="utf-8")
+    assert tables.render(page) == page, "run .venv/bin/python docs/tables.py"
+    assert set(re.findall(r"<!-- table: (\S+) -->", page)) == {*tables.SPECS, "presets"}
+
+
+def _module(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_scripts_are_described_field_by_field() -> None:
+    described = {words(cells[0])[0]: cells[2] for cells in rows("configuration.md", "Scripts")}
+    assert tuple(described) == StepSpec.__struct_fields__
+    defaults = StepSpec()
+    for name, shown in described.items():
+        default = getattr(defaults, name)
+        assert shown == (f"`{default}`" if isinstance(default, str) and default else shown)
+        assert (shown == "none") == (default in ("", {}))
+
+
+def constructions() -> Iterator[tuple[type[errors.GatewayError], str, set[int]]]:
+    """Every place where an error is made: its class, its code, and the statuses it can have."""
+    classes = {cls.__name__: cls for cls in vars(errors).values() if isinstance(cls, type)}
+    for file in SOURCES:
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        namesakes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+        for node in nodes:
+            if (
+                not isinstance(node, ast.Call)
+                or not isinstance(node.func, ast.Name)
+                or node.func.id in namesakes
+            ):
+                continue
+            cls = classes.get(node.func.id)
+            if cls is None or not issubclass(cls, errors.GatewayError):
+                continue
+            given = {word.arg: word.value for word in node.keywords}
+            code, status = given.get("code"), given.get("status")
+            code_ = code.value if isinstance(code, ast.Constant) else cls.code
+            if status is None or isinstance(status, ast.Constant):
+                yield cls, code_, {status.value if isinstance(status, ast.Constant) else cls.status}
+
+
+OF_THE_UPSTREAM = {errors.Rejected, errors.Refused, errors.Overloaded, errors.Failed, errors.TimedOut}
+"""What an answer of an upstream is read as: these have the upstream's status."""
+
+
+def test_every_error_has_its_row_with_its_status_and_its_retry() -> None:
+    made: dict[str, tuple[type[errors.GatewayError], set[int]]] = {}
+    for cls, code, statuses in constructions():
+        made[code] = (cls, made.get(code, (cls, set()))[1] | statuses)
+    for cls in OF_THE_UPSTREAM:
+        made.setdefault(cls.code, (cls, set()))
+    table = {
+        words(cells[0])[0]: (heading, cells)
+        for heading in ("The client", "The upstream", "The gateway")
+        for cells in rows("errors.md", heading)
+    }
+    assert table.keys() == made.keys()
+    for code, (cls, statuses) in made.items():
+        heading, cells = table[code]
+        assert heading == f"The {cls.source}", code
+        assert cells[2] == ("no" if cls.retry == "never" else "yes"), code
+        shown = {int(number) for number in re.findall(r"\b\d{3}\b", cells[1])}
+        assert shown == statuses or (cls in OF_THE_UPSTREAM and shown >= statuses), code
+
+
+def test_refusals_at_the_connection_have_their_rows() -> None:
+    source = (ROOT / "gateway/server/connection.py").read_text(encoding="utf-8")
+    made = set(re.findall(r'self\.refuse\(\s*(\d{3}),\s*"(\w+)"', source))
+    assert made == {(cells[1], words(cells[0])[0]) for cells in rows("errors.md", "At the connection")}
+
+
+def test_metrics_are_listed_with_their_labels() -> None:
+    metrics = Metrics(shared=False)
+    usage = Usage(1, 1, 1, 1, 1)
+    record = Record("call", "chat", 0.0, route="r", attempts=[Attempt("b", "m", 1.0)], usage=usage)
+    record.first_byte_s, record.ending = 1.0, "finished"
+    metrics.observe(record, 2.0)
+    text = metrics.render().decode()
+    kinds = dict(re.findall(r"^# TYPE (forebay_\w+) (\w+)$", text, re.MULTILINE))
+    there = {name: kind for name, kind in kinds.items() if not name.endswith("_created")}
+    listed = {
+        words(cells[0])[0]: (cells[1], cells[2])
+        for cells in rows("operations.md", "Metrics")
+        if len(cells) == 4
+    }
+    assert {name: kind for name, (kind, _) in listed.items()} == there
+    for name, (kind, labels) in listed.items():
+        (sample,) = re.findall(rf"^{name}(?:_count)?(?:{{(.*)}})? ", text, re.MULTILINE)[:1]
+        assert set(re.findall(r"(\w+)=", sample)) == set(re.findall(r"\w+", labels)), kind
+
+
+def test_endings_are_listed() -> None:
+    listed = {words(cells[0])[0] for cells in rows("operations.md", "Metrics") if len(cells) == 2}
+    assert listed == set(get_args(Ending))
+
+
+def test_the_fields_of_a_calls_line_are_listed(demo: Gateway) -> None:
+    listed = {field for cells in rows("operations.md", "Log") for field in words(cells[0])}
+    assert listed == set(AccessLine.__struct_fields__)
+    with demo.client() as client:
+        client.post("/v1/chat/completions", json={"model": "nope", "messages": []})
+    assert eventually(lambda: any(line["event"] == "call" for line in demo.log()))
+    for line in demo.log():
+        assert line["event"] != "call" or set(line) <= listed
+
+
+def test_the_endpoints_of_the_readme_are_there(demo: Gateway) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(GET|POST) (/[\w/.{}]+)`", readme)
+    assert len(named) >= 10
+    with demo.client() as client:
+        for method, path in named:
+            answer = client.request(method, path.replace("{model}", "safe"))
+            assert answer.status_code in {200, 400}, (method, path, answer.text)
+        described = client.get("/openapi.json").json()["paths"]
+    assert set(described) == {path for _, path in named} - {"/docs", "/openapi.json"}
+
+
+def test_the_headers_of_the_readme_come(demo: Gateway) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(x-forebay-[a-z-]+|x-request-id)`", readme))
+    with demo.client() as client:
+        good = client.post("/v1/chat/completions", json={"model": "steady", "messages": []})
+        bad = client.post("/v1/chat/completions", json={"model": "nope", "messages": []})
+    came = {name for answer in (good, bad) for name in httpx.Headers(answer.headers)}
+    assert {name for name in came if name.startswith("x-")} == named
+
+
+# ---- links and words
+
+
+@pytest.mark.parametrize("file", DOCS, ids=name_of)
+def test_links_lead_somewhere(file: Path) -> None:
+    missing = [
+        target
+        for target, _ in _LINK.findall(file.read_text(encoding="utf-8"))
+        if "://" not in target and not (file.parent / target).exists()
+    ]
+    assert missing == []
+
+
+def test_every_document_can_be_found_from_the_readme() -> None:
+    found, new = set[Path](), {ROOT / "README.md"}
+    while new:
+        found |= new
+        new = {
+            (file.parent / target).resolve()
+            for file in new
+            for target, _ in _LINK.findall(file.read_text(encoding="utf-8"))
+            if target.endswith(".md") and "://" not in target
+        } - found
+    assert found == set(DOCS)
+
+
+def test_the_readme_names_every_preset_that_there_is() -> None:
+    readme = re.sub(r"[^a-z]", "", (ROOT / "README.md").read_text(encoding="utf-8").lower())
+    assert [name for name in load_presets() if name not in readme] == []
