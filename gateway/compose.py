@@ -20,10 +20,10 @@ from backends.azure import Azure
 from backends.openai_compatible import Host, OpenAICompatible
 from backends.scripted import Scripted, ScriptSpec
 from gateway.config.files import environment
-from gateway.config.located import load
+from gateway.config.located import Located, load
 from gateway.config.resolve import BackendSettings, Resolved, RouteSettings, load_presets, resolve
 from gateway.config.routing import PresetSpec, RoutingSpec
-from gateway.embedded.local_model import probe
+from gateway.embedded.local_model import launch_file, probe
 from gateway.embedded.tokenizer import token_counter
 from gateway.errors import ConfigError, ConfigErrors, StoreDown
 from gateway.flights import Flights
@@ -80,11 +80,25 @@ def load_config(folder: Path) -> Config:
             return None
 
     routing, policies = folder / "routing.yaml", folder / "policies"
-    resolved = attempt(lambda: resolve(load(routing, RoutingSpec, env), load_presets(), env))
+    resolved = attempt(lambda: _resolve(load(routing, RoutingSpec, env), env))
     compiled = attempt(lambda: tenants.compile(load(policies / "tenants.yaml", TenantsSpec, env)))
     if resolved is None or compiled is None:
         raise ConfigErrors(errors)
     return Config(folder, resolved, compiled)
+
+
+def _resolve(routing: Located[RoutingSpec], env: Mapping[str, str]) -> Resolved:
+    resolved = resolve(routing, load_presets(), env)
+    folder = Path(routing.path).parent
+    errors: list[ConfigError] = []
+    for name, spec in resolved.backends.items():
+        if spec.script and not (folder / spec.script).is_file():
+            errors.append(routing.error(("backends", name, "script"), f"there is no file {spec.script}"))
+        if spec.launch and not launch_file(spec.launch).is_file():
+            errors.append(routing.error(("backends", name, "launch"), f"there is no engine {spec.launch!r}"))
+    if errors:
+        raise ConfigErrors(errors)
+    return resolved
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -93,7 +107,8 @@ class Settings(msgspec.Struct, frozen=True):
     state_dir: Path
     launched: Mapping[str, str] = {}
     """Base URLs of local engines that were started, by the name of their launch file."""
-    shared_metrics: bool = False
+    shared_metrics: Path | None = None
+    """Where several workers share their metrics; None: this process is the only one."""
 
 
 def key_store(config: Config, state_dir: Path) -> SqlKeyStore:
@@ -113,7 +128,7 @@ async def open_runtime(config: Config, settings: Settings, stack: AsyncExitStack
     directory = KeyDirectory(config.tenants.keys, config.tenants.tenants, store)
     issuers = config.tenants.issuers
     tokens = TokenVerifier(issuers, config.tenants.tenants) if issuers else None
-    metrics = Metrics(shared=settings.shared_metrics)
+    metrics = Metrics(settings.shared_metrics)
     books = Books(metrics, AccessLog(sys.stderr), token_counter(settings.state_dir))
     stack.push_async_callback(books.close)
     flights = Flights()

@@ -10,7 +10,7 @@ know any wire format: `gateway.formats` renders it in the dialect the client spe
                        ClientGone 499 (only in the records)
       UpstreamError    ConnectFailed 502 - TimedOut 504 - Rejected 4xx - Refused 401/403
                        Overloaded 429/503/529 - Failed 5xx - Broken (mid-stream)
-      GatewayFault     NoTarget 503 - StoreDown 503 - ShuttingDown 503 - Bug 500
+      GatewayFault     StoreDown 503 - ShuttingDown 503 - Bug 500
     ConfigError        path, line, where, hint (never rendered to a client)
 """
 
@@ -74,9 +74,9 @@ class BadRequest(ClientError):
 
 
 class Unsupported(ClientError):
-    """A field that the chosen target cannot express and that would change the answer."""
+    """The route exists, but none of its targets can take this kind of call."""
 
-    code = "unsupported_parameter"
+    code = "unsupported_call"
 
 
 class Unauthenticated(ClientError):
@@ -196,12 +196,6 @@ class GatewayFault(GatewayError):
     """The gateway itself cannot serve the call."""
 
     status = 503
-
-
-class NoTarget(GatewayFault):
-    """The route exists, but none of its targets can take this call."""
-
-    code = "no_target"
 
 
 class StoreDown(GatewayFault):

@@ -216,9 +216,9 @@ def _shown_once(secret: str, key: StoredKey) -> str:
     end = "until it is revoked" if key.expires_unix_s is None else f"until {_moment(key.expires_unix_s)}"
     return (
         f"Key {key.id} of tenant {key.tenant} for {', '.join(key.routes)}, {end}.\n"
-        "This is the only time it is shown. For an OpenAI client:\n\n"
-        f"    export OPENAI_API_KEY={secret}\n\n"
-        "or send the header 'Authorization: Bearer <key>'.\n"
+        "This is the only time it is shown:\n\n"
+        f"    {secret}\n\n"
+        "Clients send it as 'Authorization: Bearer <key>'; for OpenAI's SDKs it is the api_key.\n"
     )
 
 

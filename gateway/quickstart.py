@@ -31,8 +31,9 @@ _WELCOME = """
     curl {url}/v1/chat/completions \\
       -H "Authorization: Bearer {key}" \\
       -H "Content-Type: application/json" \\
-      -d '{{"model": "{model}",
-           "messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
+      -d '{{"model": "{model}", "temperature": 0, "messages": [
+            {{"role": "system", "content": "You are a helpful assistant."}},
+            {{"role": "user", "content": "What is the capital of France?"}}]}}'
 
   In Python: openai.OpenAI(base_url="{url}/v1", api_key="{key}")
   The API: {url}/docs     Stop: Ctrl-C

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ import uvloop
 from gateway.app import build_app
 from gateway.compose import Config, Settings, key_store, load_config, open_runtime
 from gateway.config.files import environment
-from gateway.embedded.local_model import DEFAULT_LAUNCH, LocalModel
+from gateway.embedded.local_model import LocalModel, launch_file
 from gateway.quickstart import quickstart_key, welcome
 from gateway.server.http import ServerSettings, listen
 from gateway.server.http import serve as serve_http
@@ -43,7 +44,7 @@ def serve(args: argparse.Namespace) -> int:
     logs.set_up(server.log_level, sys.stderr)
     if args.worker_fd is not None:
         return _worker(args, config)
-    args.state.mkdir(parents=True, exist_ok=True)
+    args.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     host, port = args.host or server.host, server.port if args.port is None else args.port
     with ExitStack() as stack:
         try:
@@ -52,7 +53,10 @@ def serve(args: argparse.Namespace) -> int:
             sys.stderr.write(f"forebay: cannot listen on {host}:{port}: {error}\n")
             return 1
         launched = _start_engines(config, args.state, stack)
-        _announce(args, config, sock)
+        for note in config.resolved.notes:
+            log.debug("%s", note)
+        if args.quickstart:
+            _welcome(args, config, sock)
         if (args.workers or server.workers) == 1:
             return _run(config, sock, Settings(args.state, launched))
         return _supervise(args, config, sock, launched)
@@ -62,7 +66,7 @@ def _start_engines(config: Config, state_dir: Path, stack: ExitStack) -> dict[st
     """Start the local engines that active backends launch; returns their base URLs by launch name."""
     launched: dict[str, str] = {}
     for name in sorted({spec.launch for spec in config.resolved.backends.values() if spec.launch}):
-        model = LocalModel(state_dir, DEFAULT_LAUNCH.with_name(f"{name}.yaml"))
+        model = LocalModel(state_dir, launch_file(name))
         stack.callback(model.stop)
         model.start()
         log.info("starting the local model", extra={"launch": name, "log": str(model.log)})
@@ -78,32 +82,38 @@ def _progress(text: str) -> None:
     log.info("waiting for the local model", extra={"state": text})
 
 
-def _announce(args: argparse.Namespace, config: Config, sock: socket.socket) -> None:
+def _welcome(args: argparse.Namespace, config: Config, sock: socket.socket) -> None:
+    """Show a newcomer this machine's key, and how to call."""
+    store = key_store(config, args.state)
+    try:
+        key = quickstart_key(store, config.tenants.tenants, args.state)
+    finally:
+        store.close()
+    sys.stdout.write(welcome(_url(sock), key, config.resolved))
+    sys.stdout.flush()
+
+
+def _url(sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    for note in config.resolved.notes:
-        log.debug("%s", note)
-    if args.quickstart:
-        store = key_store(config, args.state)
-        try:
-            sys.stdout.write(
-                welcome(url, quickstart_key(store, config.tenants.tenants, args.state), config.resolved)
-            )
-            sys.stdout.flush()
-        finally:
-            store.close()
-    log.info("ready", extra={"url": url})
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _worker(args: argparse.Namespace, config: Config) -> int:
     """Serve on the socket that the supervisor has passed on."""
     sock = socket.socket(fileno=args.worker_fd)
     launched = dict(item.split("=", 1) for item in args.launched)
-    return _run(config, sock, Settings(args.state, launched, shared_metrics=True))
+    return _run(config, sock, Settings(args.state, launched, shared_metrics=_metrics_folder(args)))
+
+
+def _metrics_folder(args: argparse.Namespace) -> Path:
+    """Where several workers share their metrics."""
+    folder: Path = args.state / "metrics"
+    return folder
 
 
 def _run(config: Config, sock: socket.socket, settings: Settings) -> int:
     """Serve in this process until a signal ends it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the end of a terminal is no reason to stop
     server = config.resolved.server
     limits = ServerSettings(
         server.max_connections, server.header_timeout_s, server.keep_alive_s, server.drain_s
@@ -115,6 +125,7 @@ def _run(config: Config, sock: socket.socket, settings: Settings) -> int:
             flights = runtime.flights
             app = build_app(lambda: runtime)
             _calm_the_collector()
+            log.info("ready", extra={"url": _url(sock)})
             return await serve_http(app, limits, sock, flights.drain, flights.interrupt_all)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -132,7 +143,7 @@ def _supervise(
     args: argparse.Namespace, config: Config, sock: socket.socket, launched: Mapping[str, str]
 ) -> int:
     """Keep several workers running on one socket."""
-    folder: Path = args.state / "metrics"
+    folder = _metrics_folder(args)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     server = config.resolved.server

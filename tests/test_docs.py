@@ -284,7 +284,7 @@ def test_refusals_at_the_connection_have_their_rows() -> None:
 
 
 def test_metrics_are_listed_with_their_labels() -> None:
-    metrics = Metrics(shared=False)
+    metrics = Metrics()
     usage = Usage(1, 1, 1, 1, 1)
     record = Record("call", "chat", 0.0, route="r", attempts=[Attempt("b", "m", 1.0)], usage=usage)
     record.first_byte_s, record.ending = 1.0, "finished"

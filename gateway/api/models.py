@@ -22,6 +22,8 @@ class Model(msgspec.Struct):
 
     id: str
     owned_by: str
+    """The backend that is asked first."""
+    description: str = ""
     object: str = "model"
     created: int = 0
     """Unix seconds; a route has no birthday that would mean anything to a client."""
@@ -60,4 +62,4 @@ def model_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
 
 
 def _model(route: Route, name: str) -> Model:
-    return Model(name, route.targets[0].deployment.backend.name)
+    return Model(name, route.targets[0].deployment.backend.name, route.description)

@@ -46,6 +46,7 @@ _RESERVED_HEADERS = frozenset(
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _GLOB = re.compile(r"[*?\[]")
+_OWN_KEY = re.compile(r"fb-[0-9A-Za-z]{39}")
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 Problem = tuple[Where, str, str]
@@ -120,7 +121,7 @@ def resolve(
     _raise_any(validate(routing, presets))
     keys, errors = _all_credentials(routing, presets, env)
     active, notes = _active(routing.value, presets, keys)
-    errors += [error for name in active if (error := _missing_key(routing, presets, name, keys))]
+    errors += [error for name in active if (error := _unusable_key(routing, presets, name, keys))]
     _raise_any(errors)
     backends = {name: _settings(name, routing.value, presets, keys[name]) for name in active}
     routes = _routes(routing.value, active, notes)
@@ -243,17 +244,20 @@ def _active(
     return active, [f"backend {name} is off: {why}" for name, why in reasons.items()]
 
 
-def _missing_key(
+def _unusable_key(
     routing: Located[RoutingSpec],
     presets: Mapping[str, PresetSpec],
     name: str,
     keys: Mapping[str, tuple[Credential, ...]],
 ) -> ConfigError | None:
     spec = routing.value.backends[name]
+    where = ("backends", name)
+    if any(_OWN_KEY.fullmatch(credential.secret) for credential in keys[name]):
+        hint = "it is what clients show to Forebay: unset its variable here"
+        return routing.error(where, "its credential is a key of Forebay, not of the provider", hint)
     needs_key = presets[spec.preset].key_required if spec.preset else spec.provider == "azure"
     if keys[name] or not (needs_key or spec.credentials):
         return None
-    where = ("backends", name)
     if spec.credentials:
         return routing.error((*where, "credentials"), "all credentials are empty", "set one")
     hint = "set it, or write `enabled: with_key` to go without this backend"

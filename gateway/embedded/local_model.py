@@ -61,6 +61,11 @@ class LaunchSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embeddings: bool = True
 
 
+def launch_file(name: str) -> Path:
+    """Where the launch file of a local engine lies, by the name that routing.yaml calls it."""
+    return DEFAULT_LAUNCH.with_name(f"{name}.yaml")
+
+
 def load_launch(path: Path) -> LaunchSpec:
     """Read a launch file; raises ConfigError when it cannot be used."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.errors import Forbidden, NoTarget, UnknownRoute
+from gateway.errors import Forbidden, UnknownRoute, Unsupported
 from gateway.exchange import Call
 from gateway.routing.routes import Plan, Routes, allows
 
@@ -10,7 +10,7 @@ from gateway.routing.routes import Plan, Routes, allows
 def make_plan(call: Call, routes: Routes) -> Plan:
     """Find the route of the requested model and those of its targets that speak the call's format.
 
-    Raises UnknownRoute, Forbidden when tenant or key may not use the name, NoTarget when no target of
+    Raises UnknownRoute, Forbidden when tenant or key may not use the name, Unsupported when no target of
     the route takes this kind of call.
     """
     model = call.envelope.model
@@ -24,9 +24,7 @@ def make_plan(call: Call, routes: Routes) -> Plan:
         raise Forbidden(f"this key may not use the model {_shown(model)!r}", param="model")
     targets = tuple(t for t in route.targets if call.format in t.deployment.backend.formats)
     if not targets:
-        raise NoTarget(
-            f"no target of the route {route.name!r} takes {call.format} calls", param="model", status=400
-        )
+        raise Unsupported(f"no target of the route {route.name!r} takes {call.format} calls", param="model")
     return Plan(route, targets)
 
 

@@ -8,6 +8,7 @@ Cost: 4 us a call. Children are kept by their label values, because `labels()` l
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -28,9 +29,9 @@ class _Ending(NamedTuple):
 
 
 class Metrics:
-    """The instruments of one process."""
+    """The instruments of one process; `shared` is the folder in which several workers share theirs."""
 
-    def __init__(self, *, shared: bool) -> None:
+    def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
         self._registry = registry = CollectorRegistry()
         self._calls = Counter(
@@ -57,7 +58,7 @@ class Metrics:
         )
         self._first_byte = Histogram(
             "forebay_first_byte_seconds",
-            "From the request's head to the upstream's first byte.",
+            "From the request's head to the beginning of a streamed answer, or the whole of another.",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
@@ -112,8 +113,17 @@ class Metrics:
 
     def render(self) -> bytes:
         """Write all metrics in Prometheus' text format, of all workers where there are several."""
-        if not self._shared:
+        if self._shared is None:
             return generate_latest(self._registry)
+        _forget_the_dead(self._shared)
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's gap
         return generate_latest(registry)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Drop the gauges of workers that have died; what they counted stays."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            file.unlink(missing_ok=True)

@@ -96,7 +96,6 @@ class AiohttpTransport:
             connector=_Pool(limit=self._max_connections, ttl_dns_cache=_DNS_CACHE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s),
-            skip_auto_headers=("User-Agent", "Accept"),
             read_bufsize=_READ_BUFFER_BYTES,
         )
         return self._session

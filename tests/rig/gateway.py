@@ -113,12 +113,12 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def running_gateway(folder: Path, routing: dict[str, Any]) -> Iterator[Gateway]:
+def running_gateway(folder: Path, routing: dict[str, Any], *arguments: str) -> Iterator[Gateway]:
     """Run a gateway with this routing.yaml and one tenant whose key is `KEY`.
 
     Afterwards it is asked to stop, and must end with status 0 (when the test has not ended it already).
     """
-    gateway = Gateway(_spawn(folder, routing))
+    gateway = Gateway(_spawn(folder, routing, *arguments))
     try:
         gateway.wait_until_ready()
         yield gateway
@@ -130,7 +130,7 @@ def running_gateway(folder: Path, routing: dict[str, Any]) -> Iterator[Gateway]:
             gateway.kill()
 
 
-def _spawn(folder: Path, routing: dict[str, Any]) -> subprocess.Popen[str]:
+def _spawn(folder: Path, routing: dict[str, Any], *arguments: str) -> subprocess.Popen[str]:
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     tenants = {"tenants": {"tests": {"keys": [{"id": "the-key", "digest": f"sha256:{digest}"}]}}}
     (folder / "policies").mkdir(parents=True)
@@ -138,7 +138,7 @@ def _spawn(folder: Path, routing: dict[str, Any]) -> subprocess.Popen[str]:
     (folder / "routing.yaml").write_text(yaml.safe_dump(routing))
     (folder / "policies" / "tenants.yaml").write_text(yaml.safe_dump(tenants))
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(folder)]
-    command += ["--state", str(folder / "state"), "--host", "127.0.0.1", "--port", "0"]
+    command += ["--state", str(folder / "state"), "--host", "127.0.0.1", "--port", "0", *arguments]
     return subprocess.Popen(
         [*_die_with_parent(), *command],
         stdin=subprocess.DEVNULL,

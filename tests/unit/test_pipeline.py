@@ -94,13 +94,13 @@ class Site:
         """Serve a call; its one access line. `interrupt` is a reason to end it when it stands still."""
 
         async def scene() -> None:
-            books = Books(Metrics(shared=False), AccessLog(self.stream), lambda text: len(text.split()))
+            books = Books(Metrics(), AccessLog(self.stream), lambda text: len(text.split()))
             runtime = Runtime(
                 routes=self.routes,
                 identity=Identity(KeyDirectory([KEY], {"acme": ("*",)}, None)),
                 intake=Intake(10_000, 1),
                 books=books,
-                metrics=Metrics(shared=False),
+                metrics=Metrics(),
                 flights=Flights(),
                 parts={},
             )
@@ -276,11 +276,9 @@ def test_a_cancellation_that_nobody_announced_is_not_swallowed() -> None:
         pass
 
     async def cancelled() -> None:
-        books = Books(Metrics(shared=False), AccessLog(site.stream), len)
+        books = Books(Metrics(), AccessLog(site.stream), len)
         identity = Identity(KeyDirectory([KEY], {"acme": ("*",)}, None))
-        runtime = Runtime(
-            site.routes, identity, Intake(10_000, 1), books, Metrics(shared=False), Flights(), {}
-        )
+        runtime = Runtime(site.routes, identity, Intake(10_000, 1), books, Metrics(), Flights(), {})
 
         async def serving() -> None:
             await serve(Arrival("call_1", "chat", HEADERS, flight(), client.receive, client.deliver), runtime)

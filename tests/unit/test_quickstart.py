@@ -61,7 +61,7 @@ def test_the_welcome_has_a_command_that_works_as_it_stands() -> None:
     text = " ".join(welcome("http://127.0.0.1:8080", "fb-key", resolved("fast", "gpt-*")).split())
     assert "curl http://127.0.0.1:8080/v1/chat/completions" in text
     assert '"Authorization: Bearer fb-key"' in text
-    assert '{"model": "fast", "messages": [{"role": "user"' in text
+    assert '{"model": "fast", "temperature": 0, "messages": [ {"role": "system"' in text
     assert "fast, gpt-*" in text
 
 

@@ -58,4 +58,4 @@ def decode_usage(raw: msgspec.Raw | bytes) -> Usage | None:
         reasoning_tokens=reasoning,
     )
     counts = (prompt, completion, usage.cached_tokens, usage.cache_write_tokens, reasoning)
-    return usage if all(0 <= count <= _MOST_TOKENS for count in counts) else None
+    return usage if min(counts) >= 0 and max(counts) <= _MOST_TOKENS else None

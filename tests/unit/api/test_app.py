@@ -48,7 +48,7 @@ class Place:
 
     def ask(self, method: str, path: str, *, key: str | None = ALL, **request: Any) -> httpx.Response:
         async def scene() -> httpx.Response:
-            metrics = Metrics(shared=False)
+            metrics = Metrics()
             books = Books(metrics, AccessLog(io.StringIO()), len)
             asked = target("b", self.answer)
             routes = Routes([route("fast", asked), route("gpt-4", asked), route("any/*", asked)])
@@ -141,7 +141,13 @@ def test_models_are_the_routes_a_key_may_name() -> None:
     models = Place().ask("GET", "/v1/models").json()
     assert models["object"] == "list"
     assert [model["id"] for model in models["data"]] == ["fast", "gpt-4"]
-    assert models["data"][0] == {"id": "fast", "object": "model", "created": 0, "owned_by": "b"}
+    assert models["data"][0] == {
+        "id": "fast",
+        "object": "model",
+        "created": 0,
+        "owned_by": "b",
+        "description": "",
+    }
     assert [model["id"] for model in Place().ask("GET", "/v1/models", key=SOME).json()["data"]] == ["gpt-4"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from unit.stand_ins import call, route, target
 
-from gateway.errors import Forbidden, NoTarget, UnknownRoute
+from gateway.errors import Forbidden, UnknownRoute, Unsupported
 from gateway.exchange import Caller
 from gateway.routing.routes import Routes
 from gateway.stages.plan import make_plan
@@ -40,7 +40,7 @@ def test_a_key_that_may_not_use_the_model_is_a_403(layers: tuple[tuple[str, ...]
 
 
 def test_a_route_without_a_target_for_the_format_is_the_clients_mistake() -> None:
-    with pytest.raises(NoTarget, match="'talk' takes embeddings calls") as error:
+    with pytest.raises(Unsupported, match="'talk' takes embeddings calls") as error:
         make_plan(call("embeddings", model="talk"), ROUTES)
     assert error.value.status == 400
 

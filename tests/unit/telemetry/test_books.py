@@ -29,7 +29,7 @@ def entered(*records: Record, count: Callable[[str], int] = words) -> list[dict[
     stream = io.StringIO()
 
     async def scene() -> None:
-        books = Books(Metrics(shared=False), AccessLog(stream), count)
+        books = Books(Metrics(), AccessLog(stream), count)
         for ended in records:
             books.enter(ended)
         await books.close()
@@ -139,7 +139,7 @@ def test_long_names_and_errors_are_cut() -> None:
 
 def test_a_defect_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
-        books = Books(Metrics(shared=False), AccessLog(io.StringIO()), words)
+        books = Books(Metrics(), AccessLog(io.StringIO()), words)
         books.report(ValueError("broken"), record(route="fast"))
         await books.close()
 

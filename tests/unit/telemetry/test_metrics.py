@@ -32,7 +32,7 @@ def ended(**fields: Any) -> Record:
 
 
 def test_a_call_is_counted_under_the_backend_that_answered() -> None:
-    metrics = Metrics(shared=False)
+    metrics = Metrics()
     metrics.observe(ended(first_byte_s=100.2), 101.0)
     labels = {"route": "fast", "backend": "b", "status": "200", "ending": "finished"}
     assert value(metrics, "forebay_calls_total", **labels) == 1
@@ -44,7 +44,7 @@ def test_a_call_is_counted_under_the_backend_that_answered() -> None:
 
 
 def test_tokens_are_counted_by_kind_and_by_who_counted() -> None:
-    metrics = Metrics(shared=False)
+    metrics = Metrics()
     metrics.observe(ended(usage=Usage(100, 20, cached_tokens=64, reasoning_tokens=8)), 101.0)
     metrics.observe(ended(usage=Usage(7, 3, origin="counted")), 101.0)
     labels = {"route": "fast", "backend": "b"}
@@ -59,7 +59,7 @@ KINDS = ("input", "output", "cached", "cache_write", "reasoning")
 
 
 def test_what_never_reached_a_route_is_counted_under_none() -> None:
-    metrics = Metrics(shared=False)
+    metrics = Metrics()
     metrics.observe(ended(route="", attempts=[], status=401, ending="refused"), 100.5)
     labels = {"route": "none", "backend": "none", "status": "401", "ending": "refused"}
     assert value(metrics, "forebay_calls_total", **labels) == 1
@@ -67,7 +67,7 @@ def test_what_never_reached_a_route_is_counted_under_none() -> None:
 
 
 def test_what_clients_choose_is_no_label() -> None:
-    metrics = Metrics(shared=False)
+    metrics = Metrics()
     metrics.observe(ended(), 101.0)
     before = len(samples(metrics))
     for number in range(50):
@@ -79,7 +79,7 @@ def test_what_clients_choose_is_no_label() -> None:
 
 
 def test_calls_in_flight_are_what_was_set_last() -> None:
-    metrics = Metrics(shared=False)
+    metrics = Metrics()
     metrics.set_in_flight(3)
     metrics.set_in_flight(2)
     assert value(metrics, "forebay_calls_in_flight") == 2
@@ -87,4 +87,4 @@ def test_calls_in_flight_are_what_was_set_last() -> None:
 
 def test_the_text_is_what_its_content_type_says() -> None:
     assert CONTENT_TYPE.startswith("text/plain")
-    assert Metrics(shared=False).render().startswith(b"# HELP")
+    assert Metrics().render().startswith(b"# HELP")
