@@ -5,6 +5,7 @@ Data only. Nothing here knows HTTP servers, HTTP clients, configuration files or
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Literal
 
@@ -151,12 +152,15 @@ class Record(msgspec.Struct):
 
 
 class Flight:
-    """A running call as seen from outside: it can be interrupted, for a reason."""
+    """A running call as seen from outside: it can be interrupted, for a reason, now or later."""
 
-    __slots__ = ("_cancel", "reason")
+    __slots__ = ("_call_later", "_cancel", "reason")
 
-    def __init__(self, cancel: Callable[[], object]) -> None:
+    def __init__(
+        self, cancel: Callable[[], object], call_later: Callable[..., asyncio.TimerHandle] | None = None
+    ) -> None:
         self._cancel = cancel
+        self._call_later = call_later
         self.reason: Reason | Literal[""] = ""
 
     def interrupt(self, reason: Reason) -> None:
@@ -164,6 +168,11 @@ class Flight:
         if not self.reason:
             self.reason = reason
             self._cancel()
+
+    def interrupt_after(self, seconds: float, reason: Reason) -> asyncio.TimerHandle:
+        """Interrupt the call then, unless the timer that is returned is cancelled before."""
+        call_later = self._call_later or asyncio.get_running_loop().call_later
+        return call_later(seconds, self.interrupt, reason)
 
 
 class Arrival(msgspec.Struct, frozen=True):

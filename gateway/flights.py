@@ -13,6 +13,7 @@ class Flights:
     def __init__(self) -> None:
         self._running: set[Flight] = set()
         self._draining = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def drain(self) -> None:
         """The worker is about to stop: say so to whoever asks for readiness."""
@@ -29,10 +30,13 @@ class Flights:
 
     def begin(self) -> Flight:
         """Register the current task as a call."""
-        task = asyncio.current_task()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a call runs in a task")
-        flight = Flight(task.cancel)
+        flight = Flight(task.cancel, loop.call_later)
         self._running.add(flight)
         return flight
 

@@ -24,9 +24,7 @@ async def receive(arrival: Arrival, intake: Intake) -> bytes:
     if declared.isdecimal() and float(declared) > intake.max_body_bytes:  # an int of 5,000 digits raises
         raise _too_large(intake)
     # The first piece too may never come. A bare timer costs a third of `asyncio.timeout`.
-    timer = asyncio.get_running_loop().call_later(
-        intake.body_timeout_s, arrival.flight.interrupt, "body_late"
-    )
+    timer = arrival.flight.interrupt_after(intake.body_timeout_s, "body_late")
     try:
         body = await _whole(arrival, intake)
     except asyncio.CancelledError:

@@ -44,10 +44,11 @@ class AiohttpTransport:
         self._connect_s = connect_s
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[str, URL] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
         """Send and return at the answer's headers; raises ConnectFailed or TimedOut."""
-        watchdog = Watchdog(timeouts)
+        watchdog = Watchdog(timeouts, self._loop)
         watchdog.expect("the first byte", timeouts.first_byte_s)
         response = None
         try:
@@ -92,6 +93,7 @@ class AiohttpTransport:
 
     def _open(self) -> aiohttp.ClientSession:
         # Opened at the first call: a session belongs to the loop that runs it.
+        self._loop = asyncio.get_running_loop()
         self._session = aiohttp.ClientSession(
             connector=_Pool(limit=self._max_connections, ttl_dns_cache=_DNS_CACHE_S),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -33,12 +33,13 @@ class Watchdog:
         "_within_s",
     )
 
-    def __init__(self, timeouts: Timeouts) -> None:
-        task = asyncio.current_task()
+    def __init__(self, timeouts: Timeouts, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        # Python 3.11 asks the kernel for the process id whenever it is asked for the running loop.
+        self._loop = loop or asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("a watchdog needs a running task")
         self._task = task
-        self._loop = asyncio.get_running_loop()
         self._total_s = timeouts.total_s
         self._end_s = self._loop.time() + timeouts.total_s
         self._shortest_s = min(timeouts.first_byte_s, timeouts.gap_s, timeouts.total_s)

@@ -40,7 +40,14 @@ def workers_of(gateway: Gateway) -> list[psutil.Process]:
     """The workers that are ready to serve."""
     ready = sum(1 for entry in gateway.log() if entry.get("event") == "ready")
     children = psutil.Process(gateway.process.pid).children(recursive=True)
-    return [child for child in children if "--worker-fd" in " ".join(child.cmdline())] if ready else []
+    return [child for child in children if is_worker(child)] if ready else []
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return "--worker-fd" in " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
 
 
 def call(gateway: Gateway, key: str | None = None) -> int:

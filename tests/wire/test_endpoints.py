@@ -386,3 +386,9 @@ def test_the_clients_credentials_and_cookies_stay_here(client: httpx.Client, ups
     assert KEY not in str(got.headers)
     assert not set(private) & set(got.headers)
     assert got.headers["content-type"].startswith("application/json")
+
+
+def test_a_head_request_is_answered_without_a_body(client: httpx.Client) -> None:
+    response = client.head("/healthz", timeout=5)
+    assert (response.status_code, response.content) == (405, b"")
+    assert client.get("/healthz").status_code == 200

@@ -197,7 +197,7 @@ def paced(bench: Bench) -> list[Row]:
 
 def _hold_warm(target: Target, child: Child, hold_s: float) -> tuple[dict[str, float], float]:
     put_load(target, "paced", CONNECTIONS, 2)
-    before_bytes = child.rss_bytes()
+    before_bytes = child.settled_rss_bytes()
     seen, rss_bytes = hold_streams(target, child, hold_s)
     return seen, (rss_bytes - before_bytes) / OPEN_STREAMS / 1000
 
@@ -291,7 +291,7 @@ def soak(bench: Bench) -> list[Row]:
         for wanted in SOAK_CALLS:
             while done < wanted:
                 done += put_load(target, "json", CONNECTIONS, 5).requests
-            sizes_bytes.append(child.rss_bytes())
+            sizes_bytes.append(child.settled_rss_bytes())
     early, late = sizes_bytes
     grown = (late - early) / early * 100
     what = f"memory after {SOAK_CALLS[1]:,} calls against {SOAK_CALLS[0]:,}"
