@@ -22,6 +22,7 @@ from gateway.app import build_app
 from gateway.compose import Config, Settings, key_store, load_config, open_runtime
 from gateway.config.files import environment
 from gateway.embedded.local_model import LocalModel, launch_file
+from gateway.errors import StoreDown
 from gateway.quickstart import quickstart_key, welcome
 from gateway.server.http import ServerSettings, listen
 from gateway.server.http import serve as serve_http
@@ -42,6 +43,7 @@ def serve(args: argparse.Namespace) -> int:
     if args.worker_fd is not None:
         return _worker(args, config)
     args.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _prepare_store(config, args.state)
     host, port = args.host or server.host, server.port if args.port is None else args.port
     with ExitStack() as stack:
         try:
@@ -57,6 +59,20 @@ def serve(args: argparse.Namespace) -> int:
         if (args.workers or server.workers) == 1:
             return _run(config, sock, Settings(args.state, launched))
         return _supervise(args, config, sock, launched)
+
+
+def _prepare_store(config: Config, state_dir: Path) -> None:
+    """Create or upgrade the tables. Raises ConfigError for a database of a newer Forebay.
+
+    One that does not answer is tried again later: static keys and tokens work without it.
+    """
+    store = key_store(config, state_dir)
+    try:
+        store.migrate()
+    except StoreDown as error:
+        log.warning("%s; trying again", error)
+    finally:
+        store.close()
 
 
 def _start_engines(config: Config, state_dir: Path, stack: ExitStack) -> dict[str, str]:

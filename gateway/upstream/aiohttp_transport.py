@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from gateway.errors import Broken, ConnectFailed, GatewayError, TimedOut
@@ -28,8 +30,26 @@ _is_new: ContextVar[bool] = ContextVar("is_new", default=False)
 """Whether the request of this task has made a connection of its own."""
 
 
+class _Connection(ResponseHandler):
+    """aiohttp's connection, which resumes only what is paused.
+
+    aiohttp asks it to after every HTTP chunk that is read, and each time it feeds its parser nothing and
+    asks the transport to read on: a tenth of the cost of a stream of 64 chunks.
+    """
+
+    def resume_reading(self, *args: Any, **named: Any) -> None:
+        """Read on, where reading was paused."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(*args, **named)
+
+
 class _Pool(aiohttp.TCPConnector):
-    """aiohttp's pool, which tells a task whether it has got a new connection."""
+    """aiohttp's pool, of our connections; it tells a task whether it has got a new one."""
+
+    def __init__(self, max_connections: int) -> None:
+        super().__init__(limit=max_connections, ttl_dns_cache=_DNS_CACHE_S)
+        connection = cast("type[ResponseHandler]", _Connection)
+        self._factory = partial(connection, loop=asyncio.get_running_loop())
 
     async def _create_connection(self, *args: Any) -> Any:
         _is_new.set(True)
@@ -95,7 +115,7 @@ class AiohttpTransport:
         # Opened at the first call: a session belongs to the loop that runs it.
         self._loop = asyncio.get_running_loop()
         self._session = aiohttp.ClientSession(
-            connector=_Pool(limit=self._max_connections, ttl_dns_cache=_DNS_CACHE_S),
+            connector=_Pool(self._max_connections),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s),
             read_bufsize=_READ_BUFFER_BYTES,

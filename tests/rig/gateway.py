@@ -113,12 +113,14 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def running_gateway(folder: Path, routing: dict[str, Any], *arguments: str) -> Iterator[Gateway]:
+def running_gateway(
+    folder: Path, routing: dict[str, Any], *arguments: str, issuers: list[dict[str, Any]] | None = None
+) -> Iterator[Gateway]:
     """Run a gateway with this routing.yaml and one tenant whose key is `KEY`.
 
     Afterwards it is asked to stop, and must end with status 0 (when the test has not ended it already).
     """
-    gateway = Gateway(_spawn(folder, routing, *arguments))
+    gateway = Gateway(_spawn(folder, routing, arguments, issuers or []))
     try:
         gateway.wait_until_ready()
         yield gateway
@@ -130,9 +132,14 @@ def running_gateway(folder: Path, routing: dict[str, Any], *arguments: str) -> I
             gateway.kill()
 
 
-def _spawn(folder: Path, routing: dict[str, Any], *arguments: str) -> subprocess.Popen[str]:
+def _spawn(
+    folder: Path, routing: dict[str, Any], arguments: tuple[str, ...], issuers: list[dict[str, Any]]
+) -> subprocess.Popen[str]:
     digest = hashlib.sha256(KEY.encode()).hexdigest()
-    tenants = {"tenants": {"tests": {"keys": [{"id": "the-key", "digest": f"sha256:{digest}"}]}}}
+    tenants = {
+        "tenants": {"tests": {"keys": [{"id": "the-key", "digest": f"sha256:{digest}"}]}},
+        "issuers": issuers,
+    }
     (folder / "policies").mkdir(parents=True)
     (folder / "state").mkdir()
     (folder / "routing.yaml").write_text(yaml.safe_dump(routing))
