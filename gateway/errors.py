@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 Source = Literal["client", "gateway", "upstream"]
-Retry = Literal["never", "other_target", "same_target"]
+Retry = Literal["never", "other_target"]
 
 
 class GatewayError(Exception):

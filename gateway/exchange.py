@@ -69,7 +69,6 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     url: str
     headers: Mapping[str, str]
     body: bytes
-    stream: bool = False
     method: str = "POST"
 
 

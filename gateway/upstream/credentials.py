@@ -7,8 +7,6 @@ from itertools import cycle
 
 from gateway.exchange import Credential
 
-HIDDEN = b"[redacted]"
-
 
 def in_turn(credentials: Sequence[Credential]) -> Callable[[], Credential]:
     """Return a function that gives the next credential at each call. Needs at least one."""

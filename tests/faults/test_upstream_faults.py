@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from rig import chat
 from rig.script import Answer, Cut, Pause, Step, events, plain, sse
-from rig.site import BEGUN, JSON_TYPE, SSE_TYPE, STREAM, TIMEOUTS, WHOLE, Site
+from rig.site import BEGUN, JSON_TYPE, SSE_TYPE, STREAM, TIMEOUTS, WHOLE, Site, running_site
 from rig.sse import is_done, is_error, json_of, split_events
 
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1>nginx</body></html>"
@@ -82,11 +83,23 @@ def test_without_another_target_the_client_gets_an_error(site: Site, *, fault: s
 
 @stream_and_whole
 @pytest.mark.parametrize("fault", NO_ANSWER)
-def test_before_the_first_byte_the_next_target_answers(site: Site, *, fault: str, stream: bool) -> None:
+def test_before_the_first_byte_the_next_target_answers(
+    site: Site, tmp_path: Path, *, fault: str, stream: bool
+) -> None:
+    if not fault.endswith(("before the head", "in the head")):
+        check_that_the_second_answers(site, fault, stream=stream)
+        return
+    # On a connection from the pool this may be one that was closed while idle, and is tried anew: take a
+    # gateway that has none.
+    with running_site(tmp_path / "new") as new:
+        new.reset()
+        check_that_the_second_answers(new, fault, stream=stream)
+
+
+def check_that_the_second_answers(site: Site, fault: str, *, stream: bool) -> None:
     site.first.answer_with(NO_ANSWER[fault][0](stream))
     assert_second_answered(site.ask("two", stream=stream), stream=stream)
-    # A connection from the pool that ends before a head may have been closed while idle: it is tried anew.
-    assert len(site.first.seen) in ({1, 2} if fault.endswith("before the head") else {1})
+    assert len(site.first.seen) == 1
     assert len(site.second.seen) == 1
 
 

@@ -97,6 +97,9 @@ def test_a_revoked_key_stops_working_in_every_worker(place: tuple[Gateway, Path]
     key = keys(folder, "create", "--tenant", "tests", "--quiet")
     assert [call(gateway, key) for _ in range(10)] == [200] * 10
     assert "key_" in keys(folder, "revoke", key)
-    revoked_s = time.monotonic()
-    assert eventually(lambda: {call(gateway, key) for _ in range(10)} == {401}, within_s=10)
-    assert time.monotonic() - revoked_s < REVOKED_WITHIN_S + 1  # and the time of ten calls on a busy machine
+    revoked_s = last_taken_s = time.monotonic()
+    while time.monotonic() < revoked_s + 2 * REVOKED_WITHIN_S:
+        asked_s = time.monotonic()
+        if call(gateway, key) == 200:
+            last_taken_s = asked_s
+    assert last_taken_s - revoked_s < REVOKED_WITHIN_S
