@@ -8,8 +8,9 @@ know any wire format: `gateway.formats` renders it in the dialect the client spe
       ClientError      BadRequest 400 - Unauthenticated 401 - Forbidden 403 - UnknownRoute 404
                        MethodNotAllowed 405 - ReadTimeout 408 - TooLarge 413 - Unsupported 400
                        ClientGone 499 (only in the records)
-      UpstreamError    ConnectFailed 502 - TimedOut 504 - Rejected 4xx - Refused 401/403
-                       Overloaded 429/503/529 - Failed 5xx - Broken (mid-stream)
+      UpstreamError    ConnectFailed 502 - TimedOut 504 - Failed 5xx - Broken (mid-stream)
+                       Rejected 4xx: Refused 401/403 - UnknownModel 404 - ContextTooLong - Filtered
+                       Overloaded 503/529: RateLimited 429 - QuotaSpent 429
       GatewayFault     StoreDown 503 - ShuttingDown 503 - Bug 500
     ConfigError        path, line, where, hint (never rendered to a client)
 """
@@ -20,7 +21,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 Source = Literal["client", "gateway", "upstream"]
-Retry = Literal["never", "other_target"]
+Retry = Literal["never", "other_target", "same_target"]
+"""Whether another try can help: none; one elsewhere; or one there too, after `retry_after_s`."""
 
 
 class GatewayError(Exception):
@@ -74,8 +76,9 @@ class BadRequest(ClientError):
 
 
 class Unsupported(ClientError):
-    """The route exists, but none of its targets can take this kind of call."""
+    """The route exists, but none of its targets can take this kind of call, or a field of it."""
 
+    retry: Retry = "other_target"
     code = "unsupported_call"
 
 
@@ -172,11 +175,48 @@ class Refused(Rejected):
     code = "upstream_refused_credential"
 
 
-class Overloaded(UpstreamError):
-    """429, 503 or 529: the upstream is out of quota or capacity for now."""
+class UnknownModel(Rejected):
+    """The upstream has no such model or deployment: our routing names a wrong one."""
 
+    retry: Retry = "other_target"
+    status = 404
+    code = "upstream_unknown_model"
+
+
+class ContextTooLong(Rejected):
+    """The request is longer than the model's context window; a model with a larger one may take it."""
+
+    retry: Retry = "other_target"
+    code = "context_length_exceeded"
+
+
+class Filtered(Rejected):
+    """A content filter of the upstream turned the request away."""
+
+    code = "content_filter"
+
+
+class Overloaded(UpstreamError):
+    """503 or 529: the upstream is out of capacity for now."""
+
+    retry: Retry = "same_target"
     status = 503
     code = "upstream_overloaded"
+
+
+class RateLimited(Overloaded):
+    """A 429: our rate at this upstream is used up for now."""
+
+    status = 429
+    code = "upstream_rate_limited"
+
+
+class QuotaSpent(Overloaded):
+    """A 429 (or 402) that waiting does not cure: our account there has no money or quota left."""
+
+    retry: Retry = "other_target"
+    status = 429
+    code = "upstream_quota_spent"
 
 
 class Failed(UpstreamError):

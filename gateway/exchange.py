@@ -13,8 +13,38 @@ import msgspec
 
 from gateway.errors import GatewayError
 
-Format = Literal["chat", "completions", "embeddings"]
-"""A wire dialect: OpenAI chat completions, the older completions, embeddings."""
+Format = Literal[
+    # Generation: each can be translated into each other.
+    "chat",
+    "responses",
+    "messages",
+    "gemini",
+    "converse",
+    "cohere",
+    "ollama",
+    "completions",
+    # How many tokens a request has.
+    "count_tokens",
+    "gemini_count",
+    "converse_count",
+    "responses_count",
+    # Vectors and ranks.
+    "embeddings",
+    "gemini_embeddings",
+    "cohere_embeddings",
+    "titan_embeddings",
+    "ollama_embeddings",
+    "rerank",
+    "voyage_rerank",
+    # Relayed only.
+    "moderations",
+    "images",
+    "image_edits",
+    "speech",
+    "transcriptions",
+    "translations",
+]
+"""A wire dialect: the shape of one API's requests and answers, named after who defined it."""
 
 Ending = Literal["finished", "broken", "client_gone", "refused", "failed", "bug"]
 """How a call ended: whole; cut after its beginning; left by the client; turned away by us (4xx);
@@ -49,17 +79,29 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one attempt by kind.
+    """Tokens of one attempt by kind, and what else providers bill by.
 
-    `input_tokens` includes `cached_tokens` and `cache_write_tokens`; `output_tokens` includes
-    `reasoning_tokens`. `origin` says who counted: the upstream, or our tokenizer on what passed by.
+    `input_tokens` includes cached, cache_write, audio_input, image_input and tool_use tokens;
+    `output_tokens` includes reasoning, audio_output and image_output tokens; `cache_write_tokens` includes
+    `cache_write_1h_tokens`. `tool_use_tokens` are those of prompts that tools run by the provider made.
+    `searches` are units of ranking, `audio_s` seconds of sound, `characters` those of a spoken text.
+    `origin` says who counted: the upstream, or our tokenizer on what passed by.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    tool_use_tokens: int = 0
+    searches: int = 0
+    characters: int = 0
+    audio_s: float = 0.0
     origin: Literal["reported", "counted"] = "reported"
 
 
@@ -85,15 +127,31 @@ class Timeouts(msgspec.Struct, frozen=True, gc=False):
     total_s: float = 900.0
 
 
+class FormField(msgspec.Struct, frozen=True, gc=False):
+    """One part of a multipart form: its header lines as received, its field's name, its content."""
+
+    name: str
+    head: bytes
+    content: bytes
+
+
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One request of a client, as received. `members` are those of its JSON body, unparsed."""
+    """One request, as the client sent it or translated for an upstream.
+
+    `members` are those of its JSON body: unparsed (Raw) as received, values that JSON can be written from
+    once translated. A multipart body has its fields in `form`, and in `members` only those that decide
+    something.
+    """
 
     format: Format
     caller: Caller
     envelope: Envelope
-    members: Mapping[str, msgspec.Raw]
+    members: Mapping[str, Any]
     headers: Mapping[str, str]
     """Lower-case names; only those that decide something."""
+    form: tuple[FormField, ...] = ()
+    translated: bool = False
+    """It came in another format than it stands in now."""
 
 
 class Credential(msgspec.Struct, frozen=True, gc=False):
@@ -101,6 +159,8 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     secret: str
+    kind: Literal["key", "token"] = "key"
+    """A key of the provider's own, or an OAuth bearer token that was got for it."""
 
     def __repr__(self) -> str:
         """Name the credential without its secret."""
@@ -185,3 +245,5 @@ class Arrival(msgspec.Struct, frozen=True):
     """The next `http.request` message of ASGI."""
     deliver: Callable[[Reply], Awaitable[None]]
     """Send the reply; returns when its last byte was handed to the server."""
+    named: Mapping[str, msgspec.Raw] = {}
+    """What the URL says of the call where its format puts it there: members `model` and `stream`."""
