@@ -1,0 +1,85 @@
+"""Decode JSON into typed structs, and say of bad input where it is bad."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.errors import BadRequest, Failed
+
+T = TypeVar("T")
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+
+
+def read_members(members: Mapping[str, msgspec.Raw], kind: type[T]) -> T:
+    """Decode the members of a request's body as `kind`; raises BadRequest naming the place at fault."""
+    return read_request(msgspec.json.encode(members), kind)
+
+
+def read_request(body: bytes, kind: type[T]) -> T:
+    """Decode a client's JSON as `kind`; raises BadRequest naming the place at fault."""
+    try:
+        return _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        found = _PLACE.search(text)
+        place = found.group(1) if found else None
+        what = text[: found.start()] if found else text
+        raise BadRequest(
+            f"{place}: {what}" if place else what, param=place or None, code="invalid_type"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the request body is not valid JSON: {error}", code="invalid_json") from None
+    except RecursionError:
+        raise BadRequest("the request body is nested too deeply", code="invalid_json") from None
+
+
+def read_answer(body: bytes, kind: type[T]) -> T:
+    """Decode an upstream's JSON as `kind`; raises Failed when it is something else."""
+    try:
+        return _decoder(kind).decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Failed(
+            f"the upstream's answer is not what its format promises: {error}", code="upstream_bad_answer"
+        ) from None
+
+
+_decoders: dict[Any, Any] = {}
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return the decoder of a type, built once. The types are those of our own modules: few."""
+    found: msgspec.json.Decoder[T] | None = _decoders.get(kind)
+    if found is None:
+        found = _decoders[kind] = msgspec.json.Decoder(kind, strict=True)
+    return found
+
+
+def check_base64(data: str, where: str) -> str:
+    """Return `data`; raises BadRequest when it is not base64."""
+    try:
+        base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest(f"{where} is not valid base64", param=where, code="invalid_base64") from None
+    return data
+
+
+_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?);base64,", re.IGNORECASE)
+
+
+def split_data_url(url: str, where: str) -> tuple[str, str] | None:
+    """Split `data:TYPE;base64,DATA` into type and data; None for any other URL.
+
+    Raises BadRequest for a data URL that is not base64.
+    """
+    if url[:5].lower() != "data:":
+        return None
+    head = _DATA_URL.match(url)
+    if head is None:
+        raise BadRequest(f"{where} is a data URL that is not base64", param=where, code="invalid_base64")
+    return head.group(1), check_base64(url[head.end() :], where)

@@ -1,0 +1,50 @@
+"""Signatures and encrypted thoughts on their way through a client that speaks another format.
+
+They are worth something only to the provider that made them, so on a translated call the name of the
+format they came from travels along: `seal` puts it in front when an answer is written for the client,
+`unseal` takes it off when the client sends it back in its next turn. A bare value was made by the format
+it stands in.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import cast, get_args
+
+from gateway.exchange import Format
+
+_SEALED = re.compile(r"forebay\.([a-z_]+)\.(.*)", re.DOTALL)
+_FORMATS = frozenset(get_args(Format))
+
+_SAME_MAKER: dict[str, frozenset[str]] = {
+    "messages": frozenset({"messages", "converse"}),
+    "converse": frozenset({"messages", "converse"}),
+}
+"""Claude's signatures hold on each platform that serves it (Anthropic, "Extended thinking", 2026-11)."""
+
+
+def seal(value: str, origin: str, written_in: Format) -> str:
+    """Mark a value made by `origin` for a client of the format `written_in`; "" stays ""."""
+    return f"forebay.{origin}.{value}" if value and origin and origin != written_in else value
+
+
+def unseal(value: str, found_in: Format) -> tuple[str, Format]:
+    """Split a value that a client of `found_in` sent back into the bare value and who made it."""
+    sealed = _SEALED.fullmatch(value)
+    if sealed is None or sealed.group(1) not in _FORMATS:
+        return value, found_in
+    return sealed.group(2), cast("Format", sealed.group(1))
+
+
+MARKS = (b"forebay.", b"Zm9yZWJheS4")
+"""What every sealed value begins with, as it is and (Google's signatures) in base64."""
+
+
+def may_hold(raw: bytes) -> bool:
+    """Tell whether JSON may hold a sealed value: at next to no cost, and wrong only where it says yes."""
+    return any(mark in raw for mark in MARKS)
+
+
+def accepts(target: Format, origin: str) -> bool:
+    """Tell whether `target` can read what `origin` made."""
+    return target == origin or origin in _SAME_MAKER.get(target, ())
