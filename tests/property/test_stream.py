@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Broken
 from gateway.formats.chat.stream import RelayedStream
-from gateway.formats.sse import Framer, split_events
+from gateway.formats.framing.sse import Framer, split_events
 
 TEXTS = st.one_of(
     st.text(max_size=12),

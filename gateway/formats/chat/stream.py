@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.errors import GatewayError
 from gateway.exchange import Usage
+from gateway.formats.chat.errors import encode_error_event
 from gateway.formats.chat.response import rename_model
 from gateway.formats.chat.transcript import USAGE, Transcript, start_of_event
 from gateway.formats.chat.usage import decode_usage
-from gateway.formats.sse import Framer, data_of, split_events
+from gateway.formats.framing.sse import Framer, data_of, split_events
 
 
 class _Chunk(msgspec.Struct):
@@ -76,6 +78,10 @@ class RelayedStream:
             return b""
         passed = self._pass(rest)
         return passed if self.done else passed + b"\n\n"
+
+    def fail(self, error: GatewayError) -> bytes:
+        """Write an error for the client. No `[DONE]` follows it: the stream is not whole."""
+        return encode_error_event(error)
 
     def text(self) -> str:
         """Return what was generated so far, for counting."""

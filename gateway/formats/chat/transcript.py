@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.exchange import Usage
 from gateway.formats.chat.usage import decode_usage
-from gateway.formats.sse import data_of
+from gateway.formats.framing.sse import data_of
 
 RAW_LIMIT_BYTES = 32 * 1024
 

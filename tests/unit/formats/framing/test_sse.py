@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import Broken
-from gateway.formats.sse import Framer, data_of, split_events
+from gateway.formats.framing.sse import Framer, data_of, split_events
 
 TWO = b"data: 1\n\ndata: 2\n\n"
 

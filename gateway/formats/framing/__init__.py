@@ -1,0 +1,1 @@
+"""How streams are cut into events: server-sent events, AWS event streams, lines and arrays of JSON."""
