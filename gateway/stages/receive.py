@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.errors import ClientGone, ReadTimeout, TooLarge
 from gateway.exchange import Arrival
-from gateway.formats.compression import decompress
+from gateway.formats.http.compression import decompress
 
 
 class Intake(msgspec.Struct, frozen=True, gc=False):

@@ -15,13 +15,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, TooLarge
-from gateway.formats.chat.errors import decode_error_message
 from gateway.formats.chat.prompt import decode_prompt
 from gateway.formats.chat.response import rename_model
 from gateway.formats.chat.usage import decode_usage
-from gateway.formats.compression import decompress
 from gateway.formats.envelope import decode_envelope, decode_members, encode_request
-from gateway.formats.redaction import redact
+from gateway.formats.errors.redaction import redact
+from gateway.formats.errors.verdicts import judge
+from gateway.formats.http.compression import decompress
 from gateway.routing.routes import Route, Routes, allows, is_glob
 
 VALUES = st.recursive(
@@ -180,7 +180,7 @@ def test_no_more_than_the_limit_is_unfolded(
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=80), st.integers(400, 599))
 def test_any_error_body_gives_a_message(body: bytes, status: int) -> None:
-    message = decode_error_message(body, status)
+    message = judge(status, [], body).message
     assert 0 < len(message) <= 2000
 
 

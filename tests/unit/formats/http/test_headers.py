@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.formats.headers import relayed_headers, retry_after_s
+from gateway.formats.http.headers import relayed_headers, retry_after_s
 
 
 def test_only_named_lines_pass_in_lower_case() -> None:

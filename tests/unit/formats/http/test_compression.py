@@ -12,7 +12,7 @@ import pytest
 from backports import zstd
 
 from gateway.errors import BadRequest, TooLarge
-from gateway.formats.compression import decompress
+from gateway.formats.http.compression import decompress
 
 BODY = b'{"model": "a", "messages": []}' * 50
 LIMIT_BYTES = 64 * 1024

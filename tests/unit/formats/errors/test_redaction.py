@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway.formats.redaction import HIDDEN, redact
+from gateway.formats.errors.redaction import HIDDEN, redact
 
 SECRET = "sk-proj-4Tq9_vXwZ8mN2pLr7uKyEaBc"
 

@@ -1,0 +1,1 @@
+"""Errors on the wire: what an upstream means, and what the client is told."""

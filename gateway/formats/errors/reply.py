@@ -1,0 +1,44 @@
+"""The reply that tells a client of an error: in its own dialect, with the headers that its SDK looks at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from gateway.errors import GatewayError, MethodNotAllowed, UpstreamError
+from gateway.exchange import Format, Reply
+from gateway.formats.chat.errors import encode_error as encode_openai_error
+from gateway.formats.gemini.errors import encode_error as encode_google_error
+from gateway.formats.http.headers import relayed_headers
+from gateway.formats.messages.errors import encode_error as encode_anthropic_error
+
+_ENCODERS: Mapping[str, Callable[[GatewayError], bytes]] = {
+    "messages": encode_anthropic_error,
+    "count_tokens": encode_anthropic_error,
+    "gemini": encode_google_error,
+    "gemini_count": encode_google_error,
+}
+"""All others get OpenAI's error object, which every client of an OpenAI-compatible API reads."""
+
+
+def error_reply(error: GatewayError, call_id: str, format_: Format = "chat") -> Reply:
+    """Build the reply for a client of `format_`."""
+    own = [
+        (b"x-forebay-call-id", call_id.encode()),
+        (b"x-forebay-error-source", error.source.encode()),
+    ]
+    upstream = error.headers if isinstance(error, UpstreamError) else ()
+    headers = [line for line in relayed_headers(upstream, own) if line[0] != b"content-type"]
+    headers.append((b"content-type", b"application/json"))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allowed.encode()))
+    given = {name for name, _ in headers}
+    headers.extend((name, call_id.encode()) for name in REQUEST_ID_NAMES if name not in given)
+    if error.retry_after_s is not None and b"retry-after" not in given:
+        headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
+    encode = _ENCODERS.get(format_, encode_openai_error)
+    return Reply(error.status, headers, encode(error))
+
+
+REQUEST_ID_NAMES = (b"x-request-id", b"request-id")
+"""OpenAI's SDKs show the first to their users, Anthropic's the second."""

@@ -1,0 +1,1 @@
+"""What of a message is HTTP: header lines, codings, multipart forms."""

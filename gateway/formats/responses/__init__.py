@@ -1,0 +1,1 @@
+"""OpenAI's Responses dialect: items in, items out, and a stream of events about items."""
