@@ -1,0 +1,78 @@
+"""Tokens as the Messages API counts them, from and to neutral usage.
+
+Here `input_tokens` leaves out what was read from the cache or written to it; there it is all of the input.
+What neutral usage has no field for (searches of the web, the region, the parts of a long turn) travels in
+`extra[USAGE]` of the answer: other formats keep theirs there too, with members of the same names.
+Source: Anthropic API reference, "Messages", usage; "Prompt caching" (checked 2026-11).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.exchange import Usage
+from gateway.formats.messages.types import CacheCreation, OutputDetails
+from gateway.formats.messages.types import Usage as WireUsage
+
+USAGE = "messages.usage"
+_TIERS = frozenset({"standard", "priority", "batch"})
+_REST = ("cache_creation", "output_tokens_details", "server_tool_use", "inference_geo", "speed", "iterations")
+
+
+def decode_usage(told: WireUsage) -> Usage:
+    """Read a usage object; members that are missing, null or negative count as none."""
+    cached = _count(told.cache_read_input_tokens)
+    written = _count(told.cache_creation_input_tokens)
+    hourly = _count(told.cache_creation.ephemeral_1h_input_tokens) if told.cache_creation else 0
+    details = told.output_tokens_details
+    return Usage(
+        input_tokens=_count(told.input_tokens) + cached + written,
+        output_tokens=_count(told.output_tokens),
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=min(hourly, written),
+        reasoning_tokens=_count(details.thinking_tokens) if details else 0,
+    )
+
+
+def _count(tokens: int | None) -> int:
+    return max(tokens or 0, 0)
+
+
+def rest_of(told: WireUsage) -> dict[str, Any]:
+    """Return what `extra` is to hold: the members that only this format has, by their names."""
+    rest = {name: value for name in _REST if (value := getattr(told, name)) is not None}
+    return {USAGE: rest} if rest else {}
+
+
+def merge_usage(before: WireUsage, told: WireUsage) -> WireUsage:
+    """Return the usage so far: each member counts as it was told last, if it was told at all."""
+    changes = {
+        name: value for name in WireUsage.__struct_fields__ if (value := getattr(told, name)) is not None
+    }
+    return msgspec.structs.replace(before, **changes)
+
+
+def encode_usage(usage: Usage | None, extra: dict[str, Any], service_tier: str = "") -> WireUsage:
+    """Write usage; zeros where nothing was told. `extra` is that of the answer.
+
+    The tiers of other providers are left out: the words for them are not those that clients know.
+    """
+    usage = usage or Usage()
+    cached, written = usage.cached_tokens, usage.cache_write_tokens
+    rest: dict[str, Any] = dict(extra.get(USAGE, {}))
+    if written and "cache_creation" not in rest:
+        hourly = usage.cache_write_1h_tokens
+        rest["cache_creation"] = CacheCreation(written - hourly, hourly)
+    if usage.reasoning_tokens and "output_tokens_details" not in rest:
+        rest["output_tokens_details"] = OutputDetails(usage.reasoning_tokens)
+    return WireUsage(
+        input_tokens=max(usage.input_tokens - cached - written, 0),
+        cache_creation_input_tokens=written,
+        cache_read_input_tokens=cached,
+        output_tokens=usage.output_tokens,
+        service_tier=service_tier if service_tier in _TIERS else None,
+        **rest,
+    )
