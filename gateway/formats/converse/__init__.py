@@ -1,0 +1,1 @@
+"""Amazon Bedrock's Converse: one API for the models of many makers. Only upstreams speak it."""

@@ -1,0 +1,60 @@
+"""Tokens as Converse counts them.
+
+`inputTokens` has neither the tokens read from a cache nor those written to one; the neutral count has
+both. What the neutral count cannot tell (a zero that was said, the repeated names) is kept in `extra`
+under "usage." and the member's name.
+Source: Amazon Bedrock API reference, TokenUsage; totals of the recorded traffic (checked 2026-11).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.exchange import Usage
+from gateway.formats.converse.types import TokenUsage
+
+_PREFIX = "usage."
+
+
+def decode_usage(told: TokenUsage) -> tuple[Usage, dict[str, Any]]:
+    """Return the neutral count, and the members to keep in `extra`."""
+    cached = told.cache_read_input_tokens or told.cache_read_input_token_count or 0
+    written = told.cache_write_input_tokens or told.cache_write_input_token_count or 0
+    usage = Usage(
+        input_tokens=told.input_tokens + cached + written,
+        output_tokens=told.output_tokens,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=sum(
+            detail.input_tokens for detail in told.cache_details or () if detail.ttl == "1h"
+        ),
+    )
+    ours, theirs = _counts(usage), msgspec.to_builtins(told)
+    return usage, {_PREFIX + name: value for name, value in theirs.items() if ours.get(name) != value}
+
+
+def encode_usage(usage: Usage, extra: dict[str, Any]) -> dict[str, Any]:
+    """Write the count, with what `extra` has kept of it."""
+    kept = {name.removeprefix(_PREFIX): value for name, value in extra.items() if name.startswith(_PREFIX)}
+    return _counts(usage) | kept
+
+
+def _counts(usage: Usage) -> dict[str, Any]:
+    cached, written, lasting = usage.cached_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens
+    counts: dict[str, Any] = {
+        "inputTokens": max(0, usage.input_tokens - cached - written),
+        "outputTokens": usage.output_tokens,
+        "totalTokens": usage.input_tokens + usage.output_tokens,
+    }
+    if cached:
+        counts["cacheReadInputTokens"] = cached
+    if written:
+        counts["cacheWriteInputTokens"] = written
+    if lasting:
+        by_ttl = {"1h": lasting, "5m": written - lasting}
+        counts["cacheDetails"] = [
+            {"ttl": ttl, "inputTokens": tokens} for ttl, tokens in by_ttl.items() if tokens
+        ]
+    return counts
