@@ -1,0 +1,1 @@
+"""Cohere's dialect: chat of the API version 2."""
