@@ -11,9 +11,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from backends.openai_compatible import PATHS, Host, OpenAICompatible
+from backends.host import Host
+from backends.openai_compatible import PATHS, OpenAICompatible
 from gateway.errors import BadRequest
 from gateway.exchange import Credential, Format
+
+_WITHOUT_DEPLOYMENT = frozenset({"responses"})
+"""What takes the deployment's name from the body, also where a version is given."""
 
 
 class Azure(OpenAICompatible):
@@ -22,6 +26,7 @@ class Azure(OpenAICompatible):
     def __init__(self, name: str, host: Host, api_version: str = "") -> None:
         place = host.base_url.removesuffix("/").removesuffix("/v1").removesuffix("/openai")
         super().__init__(name, msgspec.structs.replace(host, base_url=f"{place}/openai/v1"))
+        self._place = place
         self._deployments = f"{place}/openai/deployments"
         self._api_version = api_version
 
@@ -31,8 +36,12 @@ class Azure(OpenAICompatible):
             return super().url(format_, model)
         if set(model) <= {"."}:  # "..": a server may climb out of the deployments
             raise BadRequest(f"{model!r} is no deployment's name", param="model")
+        if format_ in _WITHOUT_DEPLOYMENT:
+            return f"{self._place}/openai{PATHS[format_]}?api-version={self._api_version}"
         return f"{self._deployments}/{quote(model, safe='')}{PATHS[format_]}?api-version={self._api_version}"
 
     def authorization(self, credential: Credential) -> tuple[str, str]:
-        """Return the header line that shows the credential."""
+        """Return the header line that shows the credential: a key of the resource, or a token of Entra ID."""
+        if credential.kind == "token":
+            return super().authorization(credential)
         return ("api-key", credential.secret)

@@ -24,7 +24,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from backends.openai_compatible import Host, OpenAICompatible
+from backends.host import Host
+from backends.openai_compatible import OpenAICompatible
 from gateway.exchange import Request
 from gateway.upstream.scripted_transport import Scene
 
@@ -58,7 +59,7 @@ class Scripted(OpenAICompatible):
     """Speaks OpenAI's dialect to a script instead of a host; `play` is the script's side of it."""
 
     def __init__(self, name: str, script: ScriptSpec) -> None:
-        super().__init__(name, Host(PLACE + name))
+        super().__init__(name, Host(PLACE + name, ("chat", "completions", "embeddings")))
         self._steps = itertools.cycle(script.answers)
 
     def play(self, request: Request) -> Scene:

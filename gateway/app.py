@@ -15,7 +15,7 @@ from gateway.api.description import describe, description_handlers
 from gateway.api.health import health_handlers
 from gateway.api.models import model_handlers
 from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, UnknownRoute
-from gateway.formats.chat.errors import encode_error, error_reply
+from gateway.formats.errors.reply import error_reply
 from gateway.runtime import Runtime
 
 log = logging.getLogger("forebay")
@@ -36,7 +36,7 @@ def build_app(current: Callable[[], Runtime]) -> Application:
     hot = call_applications(current)
 
     async def app(scope: Any, receive: Receive, send: Send) -> None:
-        await hot.get(scope.get("path"), rest)(scope, receive, send)
+        await (hot(scope.get("path", "")) or rest)(scope, receive, send)
 
     return app
 
@@ -48,7 +48,7 @@ def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response
     reply = error_reply(error, call_id)
     headers = {name.decode(): value.decode() for name, value in reply.headers}
     return Response(
-        encode_error(error), status_code=reply.status, headers=headers, media_type="application/json"
+        cast("bytes", reply.body), status_code=reply.status, headers=headers, media_type="application/json"
     )
 
 

@@ -16,11 +16,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from backends.anthropic import Anthropic
 from backends.azure import Azure
-from backends.openai_compatible import Host, OpenAICompatible
+from backends.bedrock import Bedrock
+from backends.cohere import Cohere
+from backends.gemini import Gemini
+from backends.host import Host
+from backends.mistral import Mistral
+from backends.ollama import Ollama
+from backends.openai_compatible import OpenAICompatible
 from backends.scripted import Scripted, ScriptSpec
+from backends.vertex import Vertex
+from backends.vertex_anthropic import VertexAnthropic
 from gateway.config.files import environment
 from gateway.config.located import Located, load
+from gateway.config.providers import Provider
 from gateway.config.resolve import BackendSettings, Resolved, RouteSettings, load_presets, resolve
 from gateway.config.routing import PresetSpec, RoutingSpec
 from gateway.embedded.local_model import launch_file, probe
@@ -40,8 +50,8 @@ from gateway.stores.keys_sql import SqlKeyStore
 from gateway.telemetry.books import Books
 from gateway.telemetry.logs import AccessLog
 from gateway.telemetry.metrics import Metrics
+from gateway.upstream.access import Access, open_access
 from gateway.upstream.aiohttp_transport import AiohttpTransport
-from gateway.upstream.credentials import in_turn
 from gateway.upstream.httpx_transport import HttpxTransport
 from gateway.upstream.scripted_transport import ScriptedTransport
 
@@ -55,6 +65,18 @@ SCHEMAS: Mapping[str, Any] = {
 _TRANSPORTS: Mapping[str, Callable[[int, float], Transport]] = {
     "aiohttp": AiohttpTransport,
     "httpx": HttpxTransport,
+}
+_PROVIDERS: Mapping[Provider, Callable[[BackendSettings, Host], Backend]] = {
+    "openai_compatible": lambda spec, host: OpenAICompatible(spec.name, host),
+    "azure": lambda spec, host: Azure(spec.name, host, spec.api_version),
+    "anthropic": lambda spec, host: Anthropic(spec.name, host),
+    "gemini": lambda spec, host: Gemini(spec.name, host),
+    "vertex": lambda spec, host: Vertex(spec.name, host),
+    "vertex_anthropic": lambda spec, host: VertexAnthropic(spec.name, host),
+    "bedrock": lambda spec, host: Bedrock(spec.name, host),
+    "cohere": lambda spec, host: Cohere(spec.name, host),
+    "mistral": lambda spec, host: Mistral(spec.name, host),
+    "ollama": lambda spec, host: Ollama(spec.name, host),
 }
 _IN_FLIGHT_EVERY_S = 1.0
 _MIGRATE_AGAIN_S = 2.0
@@ -163,14 +185,26 @@ def _deployment(spec: BackendSettings, config: Config, stack: AsyncExitStack) ->
     backend, transport = _open_backend(spec, config.folder)
     stack.push_async_callback(transport.close)
     server = config.resolved.server
+    access = _access(spec, config)
+    if access.follow is not None:
+        _keep(stack, access.follow())
     return Deployment(
         backend,
         transport,
-        in_turn(spec.credentials),
+        access.next_credential,
+        access.sign,
         spec.timeouts,
         server.max_answer_bytes,
         server.max_event_bytes,
     )
+
+
+def _access(spec: BackendSettings, config: Config) -> Access:
+    try:
+        return open_access(spec, environment())
+    except (ImportError, ValueError) as error:
+        where = f"backends.{spec.name}.auth"
+        raise ConfigErrors([ConfigError(str(config.folder / "routing.yaml"), 0, where, str(error))]) from None
 
 
 def _open_backend(spec: BackendSettings, folder: Path) -> tuple[Backend, Transport]:
@@ -178,10 +212,14 @@ def _open_backend(spec: BackendSettings, folder: Path) -> tuple[Backend, Transpo
         backend = Scripted(spec.name, load(folder / spec.script, ScriptSpec, environment()).value)
         return backend, ScriptedTransport(backend.play)
     transport = _TRANSPORTS[spec.transport](spec.max_connections, spec.timeouts.connect_s)
-    shape = Host(spec.base_url, spec.formats, spec.headers, ask_usage=spec.stream_usage == "ask")
-    if spec.provider == "azure":
-        return Azure(spec.name, shape, spec.api_version), transport
-    return OpenAICompatible(spec.name, shape), transport
+    host = Host(
+        spec.base_url,
+        spec.formats,
+        spec.headers,
+        ask_usage=spec.stream_usage == "ask",
+        output_limit=spec.output_limit,
+    )
+    return _PROVIDERS[spec.provider](spec, host), transport
 
 
 def _route(spec: RouteSettings, deployments: Mapping[str, Deployment]) -> Route:

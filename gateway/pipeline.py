@@ -14,14 +14,14 @@ from time import monotonic
 
 from gateway.errors import Bug, ClientError, ClientGone, GatewayError, ShuttingDown
 from gateway.exchange import Arrival, Call, Record, Reply
-from gateway.formats.chat.errors import error_reply
-from gateway.formats.envelope import decode_envelope, decode_members
+from gateway.formats.envelope import decode_body, decode_envelope
+from gateway.formats.errors.reply import error_reply
 from gateway.runtime import Runtime
 from gateway.stages.dispatch import dispatch
 from gateway.stages.identify import identify
 from gateway.stages.plan import make_plan
 from gateway.stages.receive import receive
-from gateway.stages.relay import Passage, relay
+from gateway.stages.relay import relay
 from gateway.stages.settle import settle
 
 
@@ -44,15 +44,14 @@ async def serve(arrival: Arrival, runtime: Runtime) -> None:
 async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
     caller = await identify(arrival.headers, runtime.identity)
     record.tenant, record.key = caller.tenant, caller.key
-    members = decode_members(await receive(arrival, runtime.intake))
+    members, form = decode_body(await receive(arrival, runtime.intake), arrival)
     envelope = decode_envelope(members)
     record.model, record.stream = envelope.model, envelope.stream
-    call = record.call = Call(arrival.format, caller, envelope, members, arrival.headers)
+    call = record.call = Call(arrival.format, caller, envelope, members, arrival.headers, form)
     plan = make_plan(call, runtime.routes)
     record.route = plan.route.name
     outcome = await dispatch(call, plan, record)
-    rename = envelope.model if plan.route.names_itself else None
-    return relay(outcome, Passage(record, arrival.flight, not envelope.wants_usage, rename))
+    return relay(outcome, record, arrival.flight)
 
 
 async def _interrupted(arrival: Arrival, record: Record) -> None:
@@ -68,8 +67,10 @@ async def _interrupted(arrival: Arrival, record: Record) -> None:
 
 async def _refuse(arrival: Arrival, record: Record, error: GatewayError) -> None:
     record.error = error
+    if record.ending == "broken":  # its beginning went to the client: the server cuts the line
+        return
     record.ending = (
         "bug" if isinstance(error, Bug) else "refused" if isinstance(error, ClientError) else "failed"
     )
     record.status = error.status
-    await arrival.deliver(error_reply(error, record.call_id))
+    await arrival.deliver(error_reply(error, record.call_id, record.format))

@@ -13,13 +13,15 @@ from gateway.exchange import Call, Credential, Format, Headers, Request, Timeout
 
 
 class Backend(Protocol):
-    """How a provider is spoken to. Pure: neither method waits, reads a clock or does I/O."""
+    """How a provider is spoken to. Pure: no method waits, reads a clock or does I/O."""
 
     name: str
-    formats: frozenset[Format]
+
+    def speaks(self, model: str, /) -> tuple[Format, ...]:
+        """Return the wire formats it takes calls of `model` in, the preferred first."""
 
     def prepare(self, call: Call, model: str, credential: Credential) -> Request:
-        """Build the upstream request for `call`, asking for the upstream's `model`."""
+        """Build the upstream request for `call`, which is in a format it speaks, asking for its `model`."""
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Say what an answer with an error status means for the client and for the next try."""

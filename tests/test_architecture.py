@@ -58,11 +58,12 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tiktoken": ("gateway/embedded/tokenizer.py",),
     "xllamacpp": ("gateway/embedded/local_model.py",),
     "prometheus_client": ("gateway/telemetry/metrics.py",),
-    "jwt": ("gateway/identity/tokens.py",),
+    "jwt": ("gateway/identity/tokens.py", "gateway/upstream/oauth.py"),
+    "botocore": ("gateway/upstream/aws.py",),
     "yaml": ("gateway/config/nodes.py",),
-    "brotli": ("gateway/formats/compression.py",),
-    "backports": ("gateway/formats/compression.py",),
-    "compression": ("gateway/formats/compression.py",),
+    "brotli": ("gateway/formats/http/compression.py",),
+    "backports": ("gateway/formats/http/compression.py",),
+    "compression": ("gateway/formats/http/compression.py",),
     "msgspec": ("gateway", "backends"),
 }
 """Where a library may be imported; one that is not here has no home yet. Of Python's own, HTTP clients."""

@@ -117,7 +117,7 @@ def test_a_host_is_three_to_six_lines_of_yaml_and_no_code(gateway: Gateway, upst
 
 def test_a_provider_is_one_module_and_its_name_in_two_others(gateway: Gateway, upstream: Upstream) -> None:
     touched = {place for kind, place, block in recipes() if "cme" in block and kind != "yaml"}
-    assert touched == {"backends/acme.py", "gateway/config/routing.py", "gateway/compose.py"}
+    assert touched == {"backends/acme.py", "gateway/config/providers.py", "gateway/compose.py"}
     upstream.seen.clear()
     with gateway.client() as client:
         assert client.post("/v1/chat/completions", json=ASK | {"model": "by-provider"}).status_code == 200

@@ -6,14 +6,18 @@ bare one behind Litestar's router 14. Their OpenAPI description is in `gateway.a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 from random import getrandbits
+from types import MappingProxyType
 from typing import Any
 
-from gateway.errors import MethodNotAllowed
+import msgspec
+
+from gateway.errors import BadRequest, GatewayError, MethodNotAllowed
 from gateway.exchange import Arrival, Format, Reply
-from gateway.formats.chat.errors import error_reply
+from gateway.formats.errors.reply import error_reply
 from gateway.pipeline import serve
 from gateway.runtime import Runtime
 from gateway.server.connection import DISCONNECT
@@ -27,10 +31,37 @@ PATHS: Mapping[str, Format] = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "completions",
     "/v1/embeddings": "embeddings",
+    "/v1/responses": "responses",
+    "/v1/messages": "messages",
+    "/v1/messages/count_tokens": "count_tokens",
+    "/v1/moderations": "moderations",
+    "/v1/rerank": "rerank",
+    "/v2/rerank": "rerank",  # Cohere's own path: its SDK appends it to the base URL
+    "/v1/images/generations": "images",
+    "/v1/images/edits": "image_edits",
+    "/v1/audio/speech": "speech",
+    "/v1/audio/transcriptions": "transcriptions",
+    "/v1/audio/translations": "translations",
 }
+GOOGLE_PATH = re.compile(r"/v1(?:beta)?/models/(.+):(generateContent|streamGenerateContent|countTokens)")
+"""Gemini's API has the model and the kind of answer in the path."""
+
 _WANTED = {
-    name.encode(): name for name in ("authorization", "content-length", "content-encoding", "openai-beta")
+    name.encode(): name
+    for name in (
+        "authorization",
+        "content-length",
+        "content-encoding",
+        "content-type",
+        "openai-beta",
+        "anthropic-beta",
+        "anthropic-version",
+        "x-api-key",
+        "x-goog-api-key",
+    )
 }
+_KEY_HEADERS = ("x-api-key", "x-goog-api-key")
+"""Where Anthropic's and Google's clients show their key."""
 
 
 def new_call_id() -> str:
@@ -38,30 +69,67 @@ def new_call_id() -> str:
     return f"call_{getrandbits(96):024x}"
 
 
-def call_applications(current: Callable[[], Runtime]) -> dict[str, Application]:
-    """Build one application per path; each call runs under the runtime of its arrival."""
-    return {path: _application(path, format_, current) for path, format_ in PATHS.items()}
+def call_applications(current: Callable[[], Runtime]) -> Callable[[str], Application | None]:
+    """Build the application of each path; each call runs under the runtime of its arrival."""
+    fixed = {path: _application(path, format_, current) for path, format_ in PATHS.items()}
+
+    def find(path: str) -> Application | None:
+        return fixed.get(path) or _google_application(path, current)
+
+    return find
 
 
-def _application(path: str, format_: Format, current: Callable[[], Runtime]) -> Application:
+def _google_application(path: str, current: Callable[[], Runtime]) -> Application | None:
+    found = GOOGLE_PATH.fullmatch(path)
+    if found is None:
+        return None
+    model, method = found.groups()
+    stream = method == "streamGenerateContent"
+    named = {"model": msgspec.Raw(msgspec.json.encode(model))}
+    if method == "countTokens":
+        return _application(path, "gemini_count", current, named)
+    return _application(path, "gemini", current, named | {"stream": msgspec.Raw(msgspec.json.encode(stream))})
+
+
+def _application(
+    path: str,
+    format_: Format,
+    current: Callable[[], Runtime],
+    named: Mapping[str, msgspec.Raw] = MappingProxyType({}),
+) -> Application:
     async def take(scope: Any, receive: Receive, send: Send) -> None:
         runtime = current()
         client = Client(send)
-        if scope["method"] != "POST":
-            await client.deliver(error_reply(MethodNotAllowed(f"{path} takes POST"), new_call_id()))
+        if (refused := _misuse(scope, path, named)) is not None:
+            await client.deliver(error_reply(refused, new_call_id(), format_))
             return
         flight = runtime.flights.begin()
         try:
             scope["extensions"][DISCONNECT].on_disconnect(partial(flight.interrupt, "client_gone"))
-            headers = {
-                _WANTED[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _WANTED
-            }
-            arrival = Arrival(new_call_id(), format_, headers, flight, receive, client.deliver)
+            headers = _headers(scope["headers"])
+            arrival = Arrival(new_call_id(), format_, headers, flight, receive, client.deliver, named)
             await serve(arrival, runtime)
         finally:
             runtime.flights.end(flight)
 
     return take
+
+
+def _misuse(scope: Any, path: str, named: Mapping[str, msgspec.Raw]) -> GatewayError | None:
+    if scope["method"] != "POST":
+        return MethodNotAllowed(f"{path} takes POST")
+    if named.get("stream") == b"true" and b"alt=sse" not in scope["query_string"].split(b"&"):
+        return BadRequest("add ?alt=sse to the URL: streams come as server-sent events only", param="alt")
+    return None
+
+
+def _headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers = {_WANTED[name]: value.decode("latin-1") for name, value in lines if name in _WANTED}
+    if "authorization" not in headers:
+        for name in _KEY_HEADERS:
+            if name in headers:
+                headers["authorization"] = f"Bearer {headers[name]}"
+    return headers
 
 
 class Client:

@@ -7,7 +7,7 @@ page is one small HTML file of our own: it loads nothing from anywhere else.
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar import get
 from litestar.connection import Request
@@ -19,33 +19,92 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
+    Parameter,
     PathItem,
     Reference,
     RequestBody,
     Schema,
     SecurityScheme,
 )
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 _TEXT = Schema(type=OpenAPIType.STRING)
+_NUMBER = Schema(type=OpenAPIType.INTEGER)
 _FLAG = Schema(type=OpenAPIType.BOOLEAN)
 _LIST = Schema(type=OpenAPIType.ARRAY, items=Schema(type=OpenAPIType.OBJECT))
 _MODEL = Schema(type=OpenAPIType.STRING, description="A route's name, or a name that a route's glob matches.")
 _ANY = Schema(description="A text, or a list as OpenAI's API takes it.")
 
 Properties = dict[str, Reference | Schema]
-_HOT: dict[str, tuple[str, Properties, list[str]]] = {
-    "/v1/chat/completions": (
-        "Answer a conversation, whole or as a stream",
+_FILE = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+
+
+class _Hot(NamedTuple):
+    """A hot path: what it does, the members that its callers need to know, which of them it must have."""
+
+    summary: str
+    properties: Properties
+    required: list[str]
+    form: bool = False
+
+
+_HOT: dict[str, _Hot] = {
+    "/v1/chat/completions": _Hot(
+        "Answer a conversation (OpenAI Chat Completions)",
         {"model": _MODEL, "messages": _LIST, "stream": _FLAG},
         ["model", "messages"],
     ),
-    "/v1/completions": (
+    "/v1/responses": _Hot(
+        "Answer a conversation (OpenAI Responses, stateless)",
+        {"model": _MODEL, "input": _ANY, "stream": _FLAG},
+        ["model", "input"],
+    ),
+    "/v1/messages": _Hot(
+        "Answer a conversation (Anthropic Messages)",
+        {"model": _MODEL, "max_tokens": _NUMBER, "messages": _LIST, "stream": _FLAG},
+        ["model", "max_tokens", "messages"],
+    ),
+    "/v1/messages/count_tokens": _Hot(
+        "Count the tokens of a conversation (Anthropic)",
+        {"model": _MODEL, "messages": _LIST},
+        ["model", "messages"],
+    ),
+    "/v1beta/models/{model}:generateContent": _Hot(
+        "Answer a conversation (Gemini)", {"contents": _LIST}, ["contents"]
+    ),
+    "/v1beta/models/{model}:streamGenerateContent": _Hot(
+        "Answer a conversation as a stream (Gemini, with ?alt=sse)", {"contents": _LIST}, ["contents"]
+    ),
+    "/v1beta/models/{model}:countTokens": _Hot(
+        "Count the tokens of a conversation (Gemini)", {"contents": _LIST}, []
+    ),
+    "/v1/completions": _Hot(
         "Continue a text, whole or as a stream",
         {"model": _MODEL, "prompt": _ANY, "stream": _FLAG},
         ["model", "prompt"],
     ),
-    "/v1/embeddings": ("Embed texts", {"model": _MODEL, "input": _ANY}, ["model", "input"]),
+    "/v1/embeddings": _Hot("Embed texts", {"model": _MODEL, "input": _ANY}, ["model", "input"]),
+    "/v1/rerank": _Hot(
+        "Rank documents by how well they answer a query (Cohere, Jina)",
+        {"model": _MODEL, "query": _TEXT, "documents": _LIST, "top_n": _NUMBER},
+        ["model", "query", "documents"],
+    ),
+    "/v1/moderations": _Hot(
+        "Classify texts and images", {"model": _MODEL, "input": _ANY}, ["model", "input"]
+    ),
+    "/v1/images/generations": _Hot("Make images", {"model": _MODEL, "prompt": _TEXT}, ["model", "prompt"]),
+    "/v1/images/edits": _Hot(
+        "Change images", {"model": _MODEL, "prompt": _TEXT, "image": _FILE}, ["model", "prompt"], form=True
+    ),
+    "/v1/audio/speech": _Hot(
+        "Speak a text", {"model": _MODEL, "input": _TEXT, "voice": _TEXT}, ["model", "input", "voice"]
+    ),
+    "/v1/audio/transcriptions": _Hot(
+        "Write down what is said", {"model": _MODEL, "file": _FILE}, ["model", "file"], form=True
+    ),
+    "/v1/audio/translations": _Hot(
+        "Write down in English what is said", {"model": _MODEL, "file": _FILE}, ["model", "file"], form=True
+    ),
 }
 _ERROR = Schema(
     type=OpenAPIType.OBJECT,
@@ -85,30 +144,39 @@ def description_handlers() -> list[HTTPRouteHandler]:
     def document(request: Request[Any, Any, Any]) -> dict[str, Any]:
         paths = request.app.openapi_schema.paths
         if paths is not None and "/v1/embeddings" not in paths:
-            paths.update({path: PathItem(post=_operation(*what)) for path, what in _HOT.items()})
+            paths.update({path: _item(path, hot) for path, hot in _HOT.items()})
         return request.app.openapi_schema.to_schema()
 
     return [document]
 
 
-def _operation(summary: str, properties: Properties, required: list[str]) -> Operation:
+def _item(path: str, hot: _Hot) -> PathItem:
+    named: list[Parameter | Reference] = []
+    if "{model}" in path:
+        named.append(Parameter("model", "path", required=True, schema=_MODEL))
+    return PathItem(post=_operation(hot), parameters=named or None)
+
+
+def _operation(hot: _Hot) -> Operation:
     body = Schema(
-        type=OpenAPIType.OBJECT, properties=properties, required=required, additional_properties=True
+        type=OpenAPIType.OBJECT, properties=hot.properties, required=hot.required, additional_properties=True
     )
     json = {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))}
+    streams = "stream" in hot.properties or "stream" in hot.summary
     answer = OpenAPIResponse(
-        description="The upstream's answer; server-sent events when stream is true.",
-        content={**json, "text/event-stream": OpenAPIMediaType(schema=_TEXT)}
-        if "stream" in properties
-        else json,
+        description="The upstream's answer; server-sent events when a stream was asked for.",
+        content={**json, "text/event-stream": OpenAPIMediaType(schema=_TEXT)} if streams else json,
     )
     error = OpenAPIResponse(
-        description="An error", content={"application/json": OpenAPIMediaType(schema=_ERROR)}
+        description="An error, in the shape of the API that was called",
+        content={"application/json": OpenAPIMediaType(schema=_ERROR)},
     )
+    media = "multipart/form-data" if hot.form else "application/json"
     return Operation(
-        summary=summary,
+        summary=hot.summary,
         tags=["calls"],
-        description="Fields that are not listed reach the upstream unchanged.",
-        request_body=RequestBody(required=True, content={"application/json": OpenAPIMediaType(schema=body)}),
+        description="Fields that are not listed reach an upstream of the same API unchanged; for one of "
+        "another they are translated, or refused by name.",
+        request_body=RequestBody(required=True, content={media: OpenAPIMediaType(schema=body)}),
         responses={"200": answer, "4XX": error, "5XX": error},
     )

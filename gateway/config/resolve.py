@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.config.located import Located, Where, did_you_mean, load, quoted
+from gateway.config.providers import FACTS, SPECIAL, Facts, Provider
 from gateway.config.routing import (
     AnswerModel,
+    AuthSpec,
     BackendSpec,
+    OutputLimit,
     PresetSpec,
-    Provider,
     RoutingSpec,
     ServerSpec,
     StreamUsage,
@@ -28,17 +30,13 @@ from gateway.config.routing import (
 from gateway.errors import ConfigError, ConfigErrors
 from gateway.exchange import Credential, Format, Timeouts
 
-ALL_FORMATS: tuple[Format, ...] = ("chat", "completions", "embeddings")
-AZURE_KEY = "AZURE_OPENAI_API_KEY"
-
-# field -> the only provider that has it, and the reverse for what a script has no use for.
-_ONLY_FOR: dict[str, Provider] = {
-    "preset": "openai_compatible",
-    "launch": "openai_compatible",
-    "api_version": "azure",
-    "script": "scripted",
-}
 _NOT_SCRIPTED = ("base_url", "credentials")
+_AUTH_NEEDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "service_account": (("service_account",),),
+    "entra": (("tenant_id",), ("client_id",), ("client_secret", "token_file")),
+}
+"""What a way to authenticate has to be told: of each group one."""
+
 # The transport or the credential sets these.
 _RESERVED_HEADERS = frozenset(
     {"authorization", "connection", "content-length", "content-type", "host", "transfer-encoding"}
@@ -63,8 +61,10 @@ class BackendSettings(msgspec.Struct, frozen=True):
     preset: str
     base_url: str
     credentials: tuple[Credential, ...]
-    formats: frozenset[Format]
+    formats: tuple[Format, ...]
+    """The preferred first."""
     stream_usage: StreamUsage
+    output_limit: OutputLimit
     headers: Mapping[str, str]
     """Lower-case names."""
     timeouts: Timeouts
@@ -73,6 +73,8 @@ class BackendSettings(msgspec.Struct, frozen=True):
     launch: str
     api_version: str
     script: str
+    auth: AuthSpec | None = None
+    region: str = ""
 
     def __repr__(self) -> str:
         """Name the backend; headers may hold secrets."""
@@ -135,7 +137,12 @@ def validate(routing: Located[RoutingSpec], presets: Mapping[str, PresetSpec]) -
     """Check fields against each other, whatever the environment is; in line order."""
     problems: list[Problem] = []
     for name, spec in routing.value.backends.items():
-        found = (*_provider_problems(spec, presets), *_place_problems(spec), *_header_problems(spec))
+        found = (
+            *_provider_problems(spec, presets),
+            *_place_problems(spec, presets),
+            *_auth_problems(spec, presets),
+            *_header_problems(spec),
+        )
         problems += [(("backends", name, *where), message, hint) for where, message, hint in found]
     problems += _route_problems(routing.value)
     return sorted((routing.error(*problem) for problem in problems), key=lambda error: error.line)
@@ -146,28 +153,61 @@ def _raise_any(errors: list[ConfigError]) -> None:
         raise ConfigErrors(sorted(errors, key=lambda error: error.line))
 
 
+def _provider(spec: BackendSpec, presets: Mapping[str, PresetSpec]) -> Provider:
+    preset = presets.get(spec.preset)
+    return spec.provider or (preset.provider if preset else "openai_compatible")
+
+
+def _facts(spec: BackendSpec, presets: Mapping[str, PresetSpec]) -> Facts:
+    return FACTS[_provider(spec, presets)]
+
+
 def _provider_problems(spec: BackendSpec, presets: Mapping[str, PresetSpec]) -> Iterator[Problem]:
-    for name, only in _ONLY_FOR.items():
-        if getattr(spec, name) and spec.provider != only:
-            yield (name,), f"{name} belongs to provider {only}, not {spec.provider}", "remove one of them"
+    provider = _provider(spec, presets)
+    for name in sorted(SPECIAL - FACTS[provider].fields):
+        if getattr(spec, name):
+            owners = " or ".join(owner for owner, facts in FACTS.items() if name in facts.fields)
+            yield (name,), f"{name} belongs to provider {owners}, not {provider}", "remove one of them"
     for name in _NOT_SCRIPTED:
-        if getattr(spec, name) and spec.provider == "scripted":
+        if getattr(spec, name) and provider == "scripted":
             yield (name,), f"a scripted backend has no {name}", "remove it"
     if spec.preset and spec.preset not in presets:
         yield ("preset",), f"there is no preset {quoted(spec.preset)}", did_you_mean(spec.preset, presets)
+    elif spec.preset and presets[spec.preset].provider != provider:
+        told = f"the preset {spec.preset} is of provider {presets[spec.preset].provider}, not {provider}"
+        yield ("provider",), told, "leave the provider out"
     elif spec.enabled == "with_key" and not spec.credentials and not _key_variable(spec, presets):
         yield ("enabled",), "with_key, but no credential is named", "list credentials"
 
 
-def _place_problems(spec: BackendSpec) -> Iterator[Problem]:
+def _place_problems(spec: BackendSpec, presets: Mapping[str, PresetSpec]) -> Iterator[Problem]:
+    facts = _facts(spec, presets)
     if spec.base_url and not _is_base_url(spec.base_url):
         yield ("base_url",), "this is not an http(s) URL", "write https://host/path, without user, ? or #"
-    if spec.provider == "azure" and not spec.base_url:
-        yield (), "an azure backend needs a base_url", "https://<resource>.openai.azure.com"
-    if spec.provider == "scripted" and not spec.script:
-        yield (), "a scripted backend needs a script", "name the file with its answers"
-    if spec.provider == "openai_compatible" and not (spec.preset or spec.base_url or spec.launch):
-        yield (), "nothing says where it is", "give a preset or a base_url"
+    elif not (spec.base_url or spec.preset or spec.launch or spec.script):
+        missing = [name for name in ("region", "project") if f"{{{name}}}" in facts.place]
+        if not facts.place:
+            yield (), "nothing says where it is", facts.place_hint
+        for name in missing:
+            if not getattr(spec, name):
+                yield (), f"a {_provider(spec, presets)} backend needs a {name}", "or a base_url"
+    # Bedrock signs for a region, wherever the request goes.
+    if spec.base_url and spec.auth is not None and spec.auth.kind == "aws" and not spec.region:
+        yield (), "a request signed for AWS needs a region", "give one"
+
+
+def _auth_problems(spec: BackendSpec, presets: Mapping[str, PresetSpec]) -> Iterator[Problem]:
+    auth, facts = spec.auth, _facts(spec, presets)
+    if auth is None or not facts.auths:
+        return
+    if auth.kind not in facts.auths:
+        yield ("auth", "kind"), f"{_provider(spec, presets)} cannot use {auth.kind}", " or ".join(facts.auths)
+        return
+    if spec.credentials:
+        yield ("auth",), "there are credentials as well", "remove one of them"
+    for group in _AUTH_NEEDS.get(auth.kind, ()):
+        if not any(getattr(auth, name) for name in group):
+            yield ("auth",), f"{auth.kind} needs {' or '.join(group)}", "give it"
 
 
 def _is_base_url(text: str) -> bool:
@@ -204,9 +244,9 @@ def _route_problems(spec: RoutingSpec) -> Iterator[Problem]:
 
 def _key_variable(spec: BackendSpec, presets: Mapping[str, PresetSpec]) -> str:
     """Name the variable that holds the key when the backend lists no credentials; may be empty."""
-    if spec.provider == "azure":
-        return AZURE_KEY
-    return presets[spec.preset].key if spec.preset else ""
+    if spec.auth is not None:
+        return ""
+    return presets[spec.preset].key if spec.preset else _facts(spec, presets).key
 
 
 def _all_credentials(
@@ -255,13 +295,22 @@ def _unusable_key(
     if any(_OWN_KEY.fullmatch(credential.secret) for credential in keys[name]):
         hint = "it is what clients show to Forebay: unset its variable here"
         return routing.error(where, "its credential is a key of Forebay, not of the provider", hint)
-    needs_key = presets[spec.preset].key_required if spec.preset else spec.provider == "azure"
-    if keys[name] or not (needs_key or spec.credentials):
+    preset, facts = presets.get(spec.preset), _facts(spec, presets)
+    needs_key = preset.key_required if preset else facts.needs_credential
+    if keys[name] or spec.auth is not None or not (needs_key or spec.credentials):
         return None
     if spec.credentials:
         return routing.error((*where, "credentials"), "all credentials are empty", "set one")
-    hint = "set it, or write `enabled: with_key` to go without this backend"
-    return routing.error(where, f"the environment variable {_key_variable(spec, presets)} is not set", hint)
+    variable = _key_variable(spec, presets)
+    if not variable:
+        return routing.error(
+            where,
+            "nothing says how to authenticate there",
+            f"give credentials, or an `auth` of kind {' or '.join(facts.auths)}",
+        )
+    other = f"give an `auth` of kind {' or '.join(facts.auths)}, " if facts.auths else ""
+    hint = f"set it, {other}or write `enabled: with_key` to go without this backend"
+    return routing.error(where, f"the environment variable {variable} is not set", hint)
 
 
 def _settings(
@@ -269,15 +318,16 @@ def _settings(
 ) -> BackendSettings:
     spec = routing.backends[name]
     preset = presets.get(spec.preset)
-    preset_formats = preset.formats if preset else ALL_FORMATS
+    provider = _provider(spec, presets)
     return BackendSettings(
         name=name,
-        provider=spec.provider,
+        provider=provider,
         preset=spec.preset,
-        base_url=(spec.base_url or (preset.base_url if preset else "")).rstrip("/"),
+        base_url=_place(spec, preset, FACTS[provider]),
         credentials=keys or (Credential(f"{name}#1", ""),),
-        formats=frozenset(preset_formats if spec.formats is None else spec.formats),
+        formats=spec.formats or (preset.formats if preset else FACTS[provider].formats),
         stream_usage=spec.stream_usage or (preset.stream_usage if preset else "ask"),
+        output_limit=spec.output_limit or (preset.output_limit if preset else FACTS[provider].output_limit),
         headers={header.lower(): value for header, value in spec.headers.items()},
         timeouts=_timeouts(routing.timeouts, spec.timeouts),
         max_connections=spec.max_connections,
@@ -285,7 +335,16 @@ def _settings(
         launch=spec.launch,
         api_version=spec.api_version,
         script=spec.script,
+        auth=spec.auth,
+        region=spec.region,
     )
+
+
+def _place(spec: BackendSpec, preset: PresetSpec | None, facts: Facts) -> str:
+    given = spec.base_url or (preset.base_url if preset else "")
+    made = facts.place.format(region=spec.region, project=spec.project)
+    # Google's "global" location has no prefix.
+    return (given or made.replace("//global-", "//")).rstrip("/")
 
 
 def _timeouts(*layers: TimeoutsSpec) -> Timeouts:

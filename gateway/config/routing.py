@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from gateway.config.providers import AuthKind, Provider
 from gateway.config.spec import Seconds, Secret, Spec
 from gateway.exchange import Format
 
-Provider = Literal["openai_compatible", "azure", "scripted"]
 TransportName = Literal["aiohttp", "httpx"]
 StreamUsage = Literal["ask", "always", "never_ask"]
+OutputLimit = Literal["max_tokens", "max_completion_tokens"]
 Enabled = Literal["always", "with_key", "alone"]
 AnswerModel = Literal["upstream", "route"]
 
@@ -63,13 +64,37 @@ class TimeoutsSpec(Spec, frozen=True, kw_only=True):
     total_s: Annotated[Seconds | None, Meta(description="For the whole attempt.")] = None
 
 
+class AuthSpec(Spec, frozen=True, kw_only=True):
+    """How to get at a provider that is not (only) authenticated at by a key."""
+
+    kind: Annotated[
+        AuthKind,
+        Meta(
+            description="service_account: a Google key file; google_metadata: the machine's own account "
+            "at Google; entra: a client of Microsoft Entra ID; azure_identity: the machine's own identity "
+            "at Azure; aws: what AWS's own tools find, in the environment, a profile or a role."
+        ),
+    ]
+    service_account: Annotated[Secret, Meta(description="The key file: ${file:/path}.")] = ""
+    tenant_id: Annotated[str, Meta(description="entra: the directory.")] = ""
+    client_id: Annotated[str, Meta(description="entra: the client; azure_identity: a user-assigned one.")] = (
+        ""
+    )
+    client_secret: Annotated[Secret, Meta(description="entra: the client's secret.")] = ""
+    token_file: Annotated[
+        str, Meta(description="entra: a file with a signed assertion, in place of a secret.")
+    ] = ""
+    profile: Annotated[str, Meta(description="aws: a profile of the shared configuration.")] = ""
+
+
 class BackendSpec(Spec, frozen=True, kw_only=True):
     """A configured place to send calls to: a preset, or a provider with its base URL."""
 
     preset: Annotated[str, Meta(description="A host of backends/presets.yaml.")] = ""
-    provider: Annotated[Provider, Meta(description="The code that knows how it is spoken to.")] = (
-        "openai_compatible"
-    )
+    provider: Annotated[
+        Provider | None,
+        Meta(description="Who knows how it is spoken to. Default: the preset's, or openai_compatible."),
+    ] = None
     base_url: Annotated[str, Meta(description="Where it is; overrides the preset's.")] = ""
     enabled: Annotated[
         Enabled,
@@ -82,19 +107,34 @@ class BackendSpec(Spec, frozen=True, kw_only=True):
         tuple[Secret, ...], Meta(description="Used in turn. Default: the preset's key variable.")
     ] = ()
     formats: Annotated[
-        tuple[Format, ...] | None, Meta(description="The APIs it has. Default: the preset's, or all.")
+        tuple[Format, ...] | None,
+        Meta(
+            description="The APIs it has, the preferred first. Default: the preset's, or the provider's.",
+        ),
     ] = None
     stream_usage: Annotated[
         StreamUsage | None,
         Meta(description="Whether usage in streams is to be asked for. Default: the preset's, or ask."),
+    ] = None
+    output_limit: Annotated[
+        OutputLimit | None,
+        Meta(
+            description="What it calls the limit on generated tokens, for calls that are translated into "
+            "chat. Default: the preset's, or max_tokens."
+        ),
     ] = None
     headers: Headers = field(default_factory=dict)
     timeouts: Annotated[TimeoutsSpec, Meta(description="Overrides, field by field.")] = TimeoutsSpec()
     max_connections: Annotated[int, Meta(ge=0, le=1 << 20, description="0: no limit.")] = 0
     transport: Annotated[TransportName, Meta(description="The HTTP client to use.")] = "aiohttp"
     launch: Annotated[str, Meta(description="A local engine that is started with the gateway.")] = ""
-    api_version: Annotated[str, Meta(description="Azure only. Empty: the v1 API.")] = ""
-    script: Annotated[str, Meta(description="Scripted only: the file with its answers.")] = ""
+    auth: Annotated[AuthSpec | None, Meta(description="Instead of credentials.")] = None
+    region: Annotated[
+        str, Meta(pattern=r"^[a-z0-9-]*$", description="bedrock: the region; vertex: the location.")
+    ] = ""
+    project: Annotated[str, Meta(pattern=r"^[a-z0-9:.-]*$", description="vertex: the project's id.")] = ""
+    api_version: Annotated[str, Meta(description="azure: empty for the v1 API.")] = ""
+    script: Annotated[str, Meta(description="scripted: the file with its answers.")] = ""
 
 
 class TargetSpec(Spec, frozen=True, kw_only=True):
@@ -129,11 +169,14 @@ class RoutingSpec(Spec, frozen=True, kw_only=True):
 
 
 class PresetSpec(Spec, frozen=True, kw_only=True):
-    """An OpenAI-compatible host, as data."""
+    """A provider's public place, or an OpenAI-compatible host, as data."""
 
-    base_url: Annotated[str, Meta(description="The URL that /chat/completions is appended to.")]
+    provider: Annotated[Provider, Meta(description="Who knows how it is spoken to.")] = "openai_compatible"
+    base_url: Annotated[str, Meta(description="The URL that the provider's paths are appended to.")]
     key: Annotated[str, Meta(description="The environment variable of its API key.")] = ""
-    formats: Annotated[tuple[Format, ...], Meta(min_length=1, description="The APIs it has.")]
+    formats: Annotated[
+        tuple[Format, ...], Meta(min_length=1, description="The APIs it has, the preferred first.")
+    ]
     stream_usage: Annotated[
         StreamUsage,
         Meta(
@@ -141,4 +184,7 @@ class PresetSpec(Spec, frozen=True, kw_only=True):
             "always: sent unasked; never_ask: the host rejects the question."
         ),
     ] = "ask"
+    output_limit: Annotated[OutputLimit, Meta(description="What it calls the limit on generated tokens.")] = (
+        "max_tokens"
+    )
     key_required: Annotated[bool, Meta(description="Whether it answers only with a key.")] = True

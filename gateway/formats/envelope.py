@@ -12,12 +12,13 @@ Cost (4 KiB body): 2 us to open, 1 us to write; the values inside are copied, no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.exchange import Envelope
+from gateway.exchange import Arrival, Envelope, Format, FormField
+from gateway.formats.http.multipart import decode_form, form_members
 
 T = TypeVar("T")
 Members = dict[str, msgspec.Raw]
@@ -26,6 +27,9 @@ Members = dict[str, msgspec.Raw]
 class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
+
+FORMS: frozenset[Format] = frozenset({"image_edits", "transcriptions", "translations"})
+"""What is sent as a multipart form."""
 
 _MODEL_LIMIT_CHARS = 512
 """Names are remembered where routes are looked up: without a limit a client could fill the memory."""
@@ -52,6 +56,23 @@ def decode_members(body: bytes) -> Members:
         raise BadRequest("the request body is nested too deeply", code="invalid_json") from None
 
 
+def decode_body(body: bytes, arrival: Arrival) -> tuple[Mapping[str, msgspec.Raw], tuple[FormField, ...]]:
+    """Open a request's body: its members, and its fields where it is a form.
+
+    What the URL says of the call counts as members, and above those of the body. Raises BadRequest.
+    """
+    content_type = arrival.headers.get("content-type", "")
+    if content_type.lower().startswith("multipart/"):
+        if arrival.format not in FORMS:
+            raise BadRequest("this endpoint takes JSON, not a form", status=415)
+        form = decode_form(body, content_type)
+        return form_members(form), form
+    members = decode_members(body)
+    if arrival.named:
+        members.update(arrival.named)
+    return members, ()
+
+
 def decode_envelope(members: Mapping[str, msgspec.Raw]) -> Envelope:
     """Read the fields that decisions need. Raises BadRequest naming the field at fault."""
     if "model" not in members:
@@ -75,13 +96,17 @@ def _read(members: Mapping[str, msgspec.Raw], name: str, decoder: msgspec.json.D
         raise BadRequest(f"{name} must be {wanted}", param=name, code="invalid_type") from None
 
 
-def encode_request(members: Mapping[str, msgspec.Raw], model: str, *, ask_usage: bool) -> bytes:
-    """Write the request for an upstream: its model name, and `include_usage` when `ask_usage`."""
+def encode_request(members: Mapping[str, Any], model: str, *, ask_usage: bool) -> bytes:
+    """Write the request for an upstream: its model name, and `include_usage` when `ask_usage`.
+
+    `members` are unparsed as received, and values once translated.
+    """
     changed: dict[str, object] = {**members, "model": model}
     if ask_usage:
         options: dict[str, object] = {}
         if "stream_options" in members:
-            options.update(msgspec.json.decode(members["stream_options"], type=Members | None) or {})
+            given = msgspec.json.encode(members["stream_options"])
+            options.update(msgspec.json.decode(given, type=Members | None) or {})
         options["include_usage"] = True
         changed["stream_options"] = options
     return msgspec.json.encode(changed)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from gateway.exchange import Credential, Timeouts
+from gateway.exchange import Credential, Format, Request, Timeouts
 from gateway.protocols import Backend, Transport
 
 MATCH_CACHE_ENTRIES = 4096
@@ -24,6 +24,9 @@ class Deployment(msgspec.Struct, frozen=True, gc=False):
     backend: Backend
     transport: Transport
     next_credential: Callable[[], Credential]
+    """Raises UpstreamError while there is none."""
+    sign: Callable[[Request], Request]
+    """Adds to a request what has to be made at the moment of sending; raises UpstreamError."""
     timeouts: Timeouts
     answer_limit_bytes: int
     event_limit_bytes: int
@@ -46,11 +49,19 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     """Answers carry the route's name instead of the upstream's."""
 
 
+class Course(msgspec.Struct, frozen=True, gc=False):
+    """One way a call can go: a target, its name of the model, the wire format it gets the call in."""
+
+    target: Target
+    model: str
+    wire: Format
+
+
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """Where one call goes."""
+    """Where one call goes: at least one course, in the order to try."""
 
     route: Route
-    targets: tuple[Target, ...]
+    courses: tuple[Course, ...]
 
 
 class Routes:

@@ -1,6 +1,6 @@
 """Turn an accepted answer into the client's reply: headers chosen, bytes passed on and looked at.
 
-A stream that breaks ends with an error event and without `[DONE]`: it is never dressed as whole.
+A stream that breaks ends with an error event and without its format's end: it is never dressed as whole.
 """
 
 from __future__ import annotations
@@ -8,54 +8,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-import msgspec
-
 from gateway.errors import Broken, GatewayError, ShuttingDown, UpstreamError
 from gateway.exchange import Flight, Record, Reply
-from gateway.formats.chat.errors import encode_error_event
-from gateway.formats.chat.response import rename_model
-from gateway.formats.chat.stream import RelayedStream
-from gateway.formats.headers import relayed_headers
-from gateway.protocols import Answer
-from gateway.stages.dispatch import Outcome
+from gateway.formats.http.headers import relayed_headers
+from gateway.formats.passage.seam import AnswerStream
+from gateway.stages.dispatch import Opened, Outcome
 
 
-class Passage(msgspec.Struct, frozen=True, gc=False):
-    """How an answer goes through: whose call, what to withhold, which name to show."""
-
-    record: Record
-    flight: Flight
-    withhold_usage: bool
-    rename: str | None
-
-
-def relay(outcome: Outcome, passage: Passage) -> Reply:
+def relay(outcome: Outcome, record: Record, flight: Flight) -> Reply:
     """Build the reply. Of a stream, the record learns the usage and the ending as it passes."""
-    record = passage.record
     record.status = outcome.status
-    own = [(b"x-forebay-call-id", record.call_id.encode()), (b"x-forebay-route", record.route.encode())]
-    own.append((b"x-forebay-backend", outcome.target.deployment.backend.name.encode()))
-    headers = relayed_headers(outcome.headers, own)
-    if not any(name == b"x-request-id" for name, _ in headers):
-        headers.append((b"x-request-id", record.call_id.encode()))
-    if outcome.answer is not None:
-        return Reply(outcome.status, headers, _stream(outcome, outcome.answer, passage))
+    headers = _headers(outcome, record)
+    if outcome.opened is not None:
+        return Reply(outcome.status, headers, _stream(outcome.opened, record, flight))
     record.ending = "finished"
-    body = outcome.body if passage.rename is None else rename_model(outcome.body, passage.rename)
-    return Reply(outcome.status, headers, body)
+    return Reply(outcome.status, headers, outcome.body)
 
 
-async def _stream(outcome: Outcome, answer: Answer, passage: Passage) -> AsyncGenerator[bytes, None]:
-    record = passage.record
-    stream = RelayedStream(
-        withhold_usage=passage.withhold_usage,
-        rename=passage.rename,
-        limit_bytes=outcome.target.deployment.event_limit_bytes,
-    )
+def _headers(outcome: Outcome, record: Record) -> list[tuple[bytes, bytes]]:
+    call_id, passage = record.call_id.encode(), outcome.passage
+    own = [(b"x-forebay-call-id", call_id), (b"x-forebay-route", record.route.encode())]
+    own.append((b"x-forebay-backend", outcome.target.deployment.backend.name.encode()))
+    if passage.dropped:
+        own.append((b"x-forebay-dropped", ", ".join(passage.dropped).encode()))
+    headers = relayed_headers(outcome.headers, own)
+    if passage.content_type is not None:
+        headers = [line for line in headers if line[0] != b"content-type"]
+        headers.append((b"content-type", passage.content_type))
+    if not any(name == b"x-request-id" for name, _ in headers):
+        headers.append((b"x-request-id", call_id))
+    return headers
+
+
+async def _stream(opened: Opened, record: Record, flight: Flight) -> AsyncGenerator[bytes, None]:
+    stream, answer = opened.stream, opened.answer
     record.transcript = stream.text
     record.ending = "broken"  # until it has ended otherwise
     try:
-        piece = outcome.body
+        piece = opened.first
         while piece:
             if passed := stream.feed(piece):
                 yield passed
@@ -65,26 +55,26 @@ async def _stream(outcome: Outcome, answer: Answer, passage: Passage) -> AsyncGe
         _check_end(stream)
         record.ending = "finished"
     except (UpstreamError, asyncio.CancelledError) as error:
-        if (told := _broken_by(error, stream, passage)) is not None:
+        if (told := _broken_by(error, stream, flight)) is not None:
             record.error = told
-            yield encode_error_event(told)
+            yield stream.fail(told)
     finally:
         answer.close()
         record.usage = stream.usage
         if record.ending == "finished" or stream.done:
-            # A client may well hang up at [DONE], and a host break the line there: all has been said.
+            # A client may well hang up at the end, and a host break the line there: all has been said.
             record.ending = "broken" if record.error or stream.failed else "finished"
 
 
-def _check_end(stream: RelayedStream) -> None:
+def _check_end(stream: AnswerStream) -> None:
     if not (stream.done or stream.finished or stream.failed):
-        raise Broken("the upstream ended its stream without a finish reason or [DONE]")
+        raise Broken("the upstream ended its stream without saying that its answer is whole")
 
 
-def _broken_by(error: BaseException, stream: RelayedStream, passage: Passage) -> GatewayError | None:
+def _broken_by(error: BaseException, stream: AnswerStream, flight: Flight) -> GatewayError | None:
     """Say what to tell the client of a break; None where all has been said. Raises what is not ours."""
     if isinstance(error, UpstreamError):
         return None if stream.done else error
-    if passage.flight.reason == "shutdown":
+    if flight.reason == "shutdown":
         return ShuttingDown("the gateway is shutting down; the answer is not whole")
     raise error

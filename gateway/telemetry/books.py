@@ -23,6 +23,9 @@ _TOKENS_PER_MESSAGE = 4
 _BILLED = frozenset({"finished", "broken", "client_gone"})
 """Endings after which the upstream has, or may have, generated something."""
 
+_SPENT = tuple(name for name in Usage.__struct_fields__ if name != "origin")
+"""What a call may use, by the names that the access line has too."""
+
 _MODEL_CHARS = 200
 _ERROR_CHARS = 1000
 
@@ -102,13 +105,10 @@ def _line(record: Record, ended_s: float) -> AccessLine:
         backend=record.attempts[-1].backend if record.attempts else "",
         stream=record.stream,
         first_byte_ms=None if first_byte_s is None else round((first_byte_s - record.started_s) * 1000, 3),
-        input_tokens=usage.input_tokens if usage else 0,
-        output_tokens=usage.output_tokens if usage else 0,
-        cached_tokens=usage.cached_tokens if usage else 0,
-        reasoning_tokens=usage.reasoning_tokens if usage else 0,
         tokens=usage.origin if usage else "",
         causes=[f"{attempt.backend}: {attempt.cause}" for attempt in record.attempts if attempt.cause],
         error=_told(error)[:_ERROR_CHARS] if error else "",
+        **({name: spent for name in _SPENT if (spent := getattr(usage, name))} if usage else {}),
     )
 
 

@@ -99,7 +99,17 @@ class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    tool_use_tokens: int = 0
+    searches: int = 0
+    characters: int = 0
+    audio_s: float = 0.0
     tokens: str = ""
     """Who counted them: reported or counted."""
     causes: list[str] = []

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from gateway.exchange import Record
+from gateway.exchange import Record, Usage
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -26,6 +26,12 @@ class _Ending(NamedTuple):
     calls: Counter
     duration: Histogram
     first_byte: Histogram
+
+
+_TOKENS = tuple(
+    (name, name.removesuffix("_tokens")) for name in Usage.__struct_fields__ if name.endswith("_tokens")
+)
+_UNITS = ("searches", "characters", "audio_s")
 
 
 class Metrics:
@@ -46,6 +52,12 @@ class Metrics:
         self._tokens = Counter(
             "forebay_tokens_total",
             "Tokens by kind and by who counted them.",
+            ["route", "backend", "kind", "origin"],
+            registry=registry,
+        )
+        self._units = Counter(
+            "forebay_units_total",
+            "What is billed by other units than tokens: searches, characters, audio_s (seconds of sound).",
             ["route", "backend", "kind", "origin"],
             registry=registry,
         )
@@ -81,15 +93,12 @@ class Metrics:
         if record.first_byte_s is not None:
             ending.first_byte.observe(record.first_byte_s - record.started_s)
         if usage := record.usage:
-            for kind, tokens in (
-                ("input", usage.input_tokens),
-                ("output", usage.output_tokens),
-                ("cached", usage.cached_tokens),
-                ("cache_write", usage.cache_write_tokens),
-                ("reasoning", usage.reasoning_tokens),
-            ):
-                if tokens:
+            for name, kind in _TOKENS:
+                if tokens := getattr(usage, name):
                     self._child(self._tokens, record.route, backend, kind, usage.origin).inc(tokens)
+            for name in _UNITS:
+                if units := getattr(usage, name):
+                    self._child(self._units, record.route, backend, name, usage.origin).inc(units)
 
     def _open(self, key: tuple[str, str, int, str]) -> _Ending:
         route, backend, status, ending = key

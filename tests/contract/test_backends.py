@@ -11,9 +11,19 @@ from rig import chat
 from unit.stand_ins import SECRET, call
 
 from backends.azure import Azure
-from backends.openai_compatible import Host, OpenAICompatible
+from backends.host import Host
+from backends.openai_compatible import OpenAICompatible
 from backends.scripted import Scripted, ScriptSpec, StepSpec
-from gateway.errors import Failed, Overloaded, Refused, Rejected, TimedOut, UpstreamError
+from gateway.errors import (
+    Failed,
+    Overloaded,
+    QuotaSpent,
+    RateLimited,
+    Refused,
+    Rejected,
+    TimedOut,
+    UpstreamError,
+)
 from gateway.exchange import Credential, Format, Request
 from gateway.protocols import Backend
 
@@ -32,17 +42,17 @@ def scripted() -> Scripted:
 Where = Callable[[Format], str]
 KINDS: dict[str, tuple[Callable[[], Backend], Where, tuple[str, str]]] = {
     "openai_compatible": (
-        lambda: OpenAICompatible("b", Host("https://api.host/v1")),
+        lambda: OpenAICompatible("b", Host("https://api.host/v1", FORMATS)),
         lambda format_: f"https://api.host/v1/{PATHS[format_]}",
         BEARER,
     ),
     "azure v1": (
-        lambda: Azure("b", Host(AZURE)),
+        lambda: Azure("b", Host(AZURE, FORMATS)),
         lambda format_: f"{AZURE}/openai/v1/{PATHS[format_]}",
         API_KEY,
     ),
     "azure by deployment": (
-        lambda: Azure("b", Host(AZURE), "2024-10-21"),
+        lambda: Azure("b", Host(AZURE, FORMATS), "2024-10-21"),
         lambda format_: f"{AZURE}/openai/deployments/up%2F1/{PATHS[format_]}?api-version=2024-10-21",
         API_KEY,
     ),
@@ -72,7 +82,7 @@ def test_a_request_goes_to_its_place_with_our_credential(
 ) -> None:
     _, where, (name, value) = KINDS[kind]
     request = prepared(backend, format_)
-    assert format_ in backend.formats
+    assert format_ in backend.speaks("up/1")
     assert (request.method, request.url) == ("POST", where(format_))
     assert request.headers[name] == value
     assert {"authorization", "api-key"} & set(request.headers) == {name}
@@ -126,7 +136,7 @@ def test_each_attempt_is_prepared_from_the_same_call(backend: Backend) -> None:
 CLASSES: dict[int, tuple[type[UpstreamError], str]] = {
     400: (Rejected, "never"),
     401: (Refused, "other_target"),
-    402: (Rejected, "never"),
+    402: (QuotaSpent, "other_target"),
     403: (Refused, "other_target"),
     404: (Rejected, "never"),
     408: (TimedOut, "other_target"),
@@ -134,15 +144,15 @@ CLASSES: dict[int, tuple[type[UpstreamError], str]] = {
     413: (Rejected, "never"),
     418: (Rejected, "never"),
     422: (Rejected, "never"),
-    429: (Overloaded, "other_target"),
+    429: (RateLimited, "same_target"),
     451: (Rejected, "never"),
     500: (Failed, "other_target"),
     501: (Failed, "other_target"),
     502: (Failed, "other_target"),
-    503: (Overloaded, "other_target"),
+    503: (Overloaded, "same_target"),
     504: (TimedOut, "other_target"),
     520: (Failed, "other_target"),
-    529: (Overloaded, "other_target"),
+    529: (Overloaded, "same_target"),
     599: (Failed, "other_target"),
 }
 

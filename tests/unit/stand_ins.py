@@ -10,10 +10,12 @@ from typing import Any
 from rig import chat
 from rig.script import sse
 
-from backends.openai_compatible import Host, OpenAICompatible
+from backends.host import Host
+from backends.openai_compatible import OpenAICompatible
 from gateway.exchange import Call, Caller, Credential, Flight, Format, Record, Request, Timeouts
 from gateway.formats.envelope import decode_envelope, decode_members
-from gateway.routing.routes import Deployment, Route, Target
+from gateway.routing.routes import Course, Deployment, Plan, Route, Target
+from gateway.upstream.access import unsigned
 
 CALLER = Caller("acme", "key_1", (("*",), ("*",)))
 JSON_TYPE = [(b"Content-Type", b"application/json")]
@@ -79,11 +81,12 @@ def streaming(*pieces: Piece) -> FakeAnswer:
 
 
 def target(name: str, *answers: FakeAnswer | BaseException, model: str | None = None, **host: Any) -> Target:
-    """A target with a backend of this name and these answers."""
-    backend = OpenAICompatible(name, Host(f"http://{name}/v1", **host))
+    """A target with a backend of this name and these answers; of OpenAI's formats if not said otherwise."""
+    settings = {"formats": ("chat", "completions", "embeddings"), **host}
+    backend = OpenAICompatible(name, Host(f"http://{name}/v1", **settings))
     transport = FakeTransport(*answers)
     credential = Credential(f"{name}#1", SECRET)
-    deployment = Deployment(backend, transport, lambda: credential, Timeouts(), 10_000, 10_000)
+    deployment = Deployment(backend, transport, lambda: credential, unsigned, Timeouts(), 10_000, 10_000)
     return Target(deployment, model)
 
 
@@ -95,6 +98,12 @@ def sent_to(asked: Target) -> list[Request]:
 
 def route(name: str, *targets: Target, **settings: Any) -> Route:
     return Route(name, targets, **settings)
+
+
+def plan_of(*targets: Target, wire: Format = "chat", asked: str = "fast", **settings: Any) -> Plan:
+    """A plan that tries these targets in their order, in one wire format."""
+    courses = tuple(Course(target, target.model or asked, wire) for target in targets)
+    return Plan(route(asked, *targets, **settings), courses)
 
 
 def call(format_: Format = "chat", caller: Caller = CALLER, headers: Any = None, **members: Any) -> Call:

@@ -122,7 +122,7 @@ def test_a_refusal_is_an_error_object() -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/v2/x"), ("POST", "/v1/chat"), ("POST", "/v1/responses"), ("GET", "/v1/%00")],
+    [("GET", "/"), ("GET", "/v2/x"), ("POST", "/v1/chat"), ("POST", "/v1/nothing"), ("GET", "/v1/%00")],
 )
 def test_an_unknown_path_is_an_error_object(method: str, path: str) -> None:
     error = error_in(Place().ask(method, path), 404)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from backends.azure import Azure
-from backends.openai_compatible import Host
+from backends.host import Host
 from gateway.errors import BadRequest
+from gateway.exchange import Credential
 
 PLACE = "https://acme.openai.azure.com"
 
@@ -23,6 +26,19 @@ def test_a_models_name_stays_within_its_place_in_the_path(model: str) -> None:
     url = Azure("a", Host(PLACE), "1").url("chat", model)
     inside = url.removeprefix(f"{PLACE}/openai/deployments/").removesuffix("/chat/completions?api-version=1")
     assert not set(inside) & set("/?# ")
+
+
+def test_responses_have_no_deployment_in_their_path() -> None:
+    assert Azure("a", Host(PLACE)).url("responses", "m") == f"{PLACE}/openai/v1/responses"
+    dated = Azure("a", Host(PLACE), "2025-04-01-preview").url("responses", "m")
+    assert dated == f"{PLACE}/openai/responses?api-version=2025-04-01-preview"
+
+
+@pytest.mark.parametrize(
+    ("kind", "header"), [("key", ("api-key", "s")), ("token", ("authorization", "Bearer s"))]
+)
+def test_a_key_and_a_token_are_shown_where_azure_wants_them(kind: Any, header: tuple[str, str]) -> None:
+    assert Azure("a", Host(PLACE)).authorization(Credential("a#1", "s", kind)) == header
 
 
 @pytest.mark.parametrize("model", [".", ".."])

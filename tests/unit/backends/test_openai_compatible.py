@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import httpx
+import msgspec
+import pytest
 from unit.stand_ins import call
 
-from backends.openai_compatible import Host, OpenAICompatible
+from backends.host import Host
+from backends.openai_compatible import OpenAICompatible
 from gateway.exchange import Credential
+from gateway.formats.http.multipart import decode_form
 
 NO_KEY = Credential("b#1", "")
 
@@ -35,5 +41,30 @@ def test_a_call_does_not_leave_its_headers_to_the_next() -> None:
     assert {"openai-beta", "authorization"}.isdisjoint(host.prepare(call(), "m", NO_KEY).headers)
 
 
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_translated_limit_goes_by_the_hosts_name_and_a_clients_own_as_it_is(name: Any) -> None:
+    host = OpenAICompatible("b", Host("http://h", output_limit=name))
+    asked = call(max_completion_tokens=7)
+    ours = json.loads(host.prepare(msgspec.structs.replace(asked, translated=True), "m", NO_KEY).body)
+    assert {word: ours[word] for word in ours if word.startswith("max_")} == {name: 7}
+    assert json.loads(host.prepare(asked, "m", NO_KEY).body)["max_completion_tokens"] == 7
+
+
 def test_formats_are_the_hosts() -> None:
-    assert OpenAICompatible("b", Host("http://h", formats=frozenset({"chat"}))).formats == {"chat"}
+    assert OpenAICompatible("b", Host("http://h", ("chat", "responses"))).speaks("m") == ("chat", "responses")
+
+
+def test_a_form_goes_on_with_the_targets_model_and_nothing_else_changed() -> None:
+    asked = httpx.Request(
+        "POST", "http://g", files={"file": ("a.wav", b"\r\n--RIFF", "audio/wav")}, data={"model": "mine"}
+    )
+    form = decode_form(asked.read(), asked.headers["content-type"])
+    headers = {"content-type": asked.headers["content-type"]}
+    sent = msgspec.structs.replace(call("transcriptions", headers=headers), form=form)
+    request = OpenAICompatible("b", Host("http://h", ("transcriptions",))).prepare(sent, "whisper-1", NO_KEY)
+    assert request.url == "http://h/audio/transcriptions"
+    again = decode_form(request.body, request.headers["content-type"])
+    assert {field.name: field.content for field in again} == {"file": b"\r\n--RIFF", "model": b"whisper-1"}
+    assert [field.head for field in again if field.name == "file"] == [
+        field.head for field in form if field.name == "file"
+    ]

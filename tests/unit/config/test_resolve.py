@@ -1,5 +1,7 @@
 """routing.yaml with its presets put in: what is active, and what cannot be meant."""
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from gateway.config.located import load
@@ -15,6 +17,7 @@ PRESETS = {
     "mistral": PresetSpec(
         base_url="https://m/v1", key="MISTRAL_API_KEY", formats=("chat",), stream_usage="always"
     ),
+    "claude": PresetSpec(provider="anthropic", base_url="https://a", formats=("messages",)),
     "llamacpp": PresetSpec(base_url="http://127.0.0.1:8080/v1", formats=("chat",), key_required=False),
 }
 REMOVE = "remove one of them"
@@ -49,8 +52,9 @@ def test_a_preset_fills_in_what_is_not_written(resolved):
             preset="mistral",
             base_url="https://m/v1",
             credentials=(Credential("b#1", "m-1"),),
-            formats=frozenset({"chat"}),
+            formats=("chat",),
             stream_usage="always",
+            output_limit="max_tokens",
             headers={},
             timeouts=Timeouts(),
             max_connections=0,
@@ -81,7 +85,7 @@ backends:
     backend = resolved(text + ROUTE, {"K1": "a", "K3": "c"}).backends["b"]
     assert backend.base_url == "http://mirror/v1"
     assert backend.credentials == (Credential("b#1", "a"), Credential("b#2", "c"))
-    assert backend.formats == {"embeddings"}
+    assert backend.formats == ("embeddings",)
     assert backend.stream_usage == "ask"
     assert backend.headers == {"x-team": "ml"}
     assert backend.timeouts == Timeouts(connect_s=2.0, gap_s=7.0)
@@ -111,7 +115,39 @@ def test_azure_takes_the_variable_that_its_sdk_takes(resolved):
     backend = resolved(text, {"AZURE_OPENAI_API_KEY": "k"}).backends["b"]
     assert backend.credentials == (Credential("b#1", "k"),)
     assert backend.api_version == "2024-10-21"
-    assert backend.formats == {"chat", "completions", "embeddings"}
+    assert backend.formats[:2] == ("chat", "responses")
+
+
+@pytest.mark.parametrize(
+    ("backend", "place"),
+    [
+        (
+            "{provider: vertex, region: europe-west4, project: acme, auth: {kind: google_metadata}}",
+            "https://europe-west4-aiplatform.googleapis.com/v1/projects/acme/locations/europe-west4",
+        ),
+        (
+            "{provider: vertex_anthropic, region: global, project: acme, auth: {kind: google_metadata}}",
+            "https://aiplatform.googleapis.com/v1/projects/acme/locations/global",
+        ),
+        (
+            "{provider: bedrock, region: eu-central-1, auth: {kind: aws}}",
+            "https://bedrock-runtime.eu-central-1.amazonaws.com",
+        ),
+        (
+            "{provider: bedrock, region: eu-1, base_url: 'http://127.0.0.1:9', auth: {kind: aws}}",
+            "http://127.0.0.1:9",
+        ),
+    ],
+)
+def test_a_clouds_address_is_made_from_its_region(resolved, backend, place):
+    assert resolved(f"backends: {{b: {backend}}}" + ROUTE).backends["b"].base_url == place
+
+
+def test_a_preset_brings_its_provider(resolved):
+    backend = resolved("backends: {b: {preset: claude, credentials: ['${K}']}}" + ROUTE, {"K": "k"}).backends[
+        "b"
+    ]
+    assert (backend.provider, backend.base_url, backend.formats) == ("anthropic", "https://a", ("messages",))
 
 
 ENABLED = """
@@ -169,11 +205,14 @@ def test_any_glob_passes_the_requested_name_on(resolved):
         ("preset: opnai", 'backends.b.preset: there is no preset "opnai", did you mean "openai"?'),
         (
             "{preset: openai, provider: azure, base_url: 'https://x'}",
-            "backends.b.preset: preset belongs to provider openai_compatible, not azure, " + REMOVE,
+            (
+                "backends.b.provider: the preset openai is of provider openai_compatible, not azure, "
+                "leave the provider out"
+            ),
         ),
         (
             "provider: azure",
-            "backends.b: an azure backend needs a base_url, https://<resource>.openai.azure.com",
+            "backends.b: nothing says where it is, base_url: https://<resource>.openai.azure.com",
         ),
         (
             "{base_url: 'http://x', api_version: v1}",
@@ -185,13 +224,50 @@ def test_any_glob_passes_the_requested_name_on(resolved):
         ),
         (
             "provider: scripted",
-            "backends.b: a scripted backend needs a script, name the file with its answers",
+            "backends.b: nothing says where it is, script: the file with its answers",
         ),
         (
             "{provider: scripted, script: s, base_url: 'http://x'}",
             "backends.b.base_url: a scripted backend has no base_url, remove it",
         ),
         ("{}", "backends.b: nothing says where it is, give a preset or a base_url"),
+        ("provider: anthropic", "backends.b: nothing says where it is, give a preset or a base_url"),
+        (
+            "{provider: bedrock, auth: {kind: aws}}",
+            "backends.b: a bedrock backend needs a region, or a base_url",
+        ),
+        (
+            "{provider: bedrock, base_url: 'http://x', auth: {kind: aws}}",
+            "backends.b: a request signed for AWS needs a region, give one",
+        ),
+        (
+            "{provider: vertex, region: eu, project: p}",
+            (
+                "backends.b: nothing says how to authenticate there, "
+                "give credentials, or an `auth` of kind service_account or google_metadata"
+            ),
+        ),
+        (
+            "{provider: vertex, region: eu, project: p, auth: {kind: aws}}",
+            "backends.b.auth.kind: vertex cannot use aws, service_account or google_metadata",
+        ),
+        (
+            "{provider: vertex, region: eu, project: p, auth: {kind: service_account}}",
+            "backends.b.auth: service_account needs service_account, give it",
+        ),
+        (
+            "{provider: azure, base_url: 'http://x', auth: {kind: entra, tenant_id: t, client_id: c}}",
+            "backends.b.auth: entra needs client_secret or token_file, give it",
+        ),
+        (
+            "{provider: bedrock, region: eu-1, credentials: ['${BAD}'], auth: {kind: aws}}",
+            "backends.b.auth: there are credentials as well, remove one of them",
+        ),
+        (
+            "{preset: openai, region: eu}",
+            "backends.b.region: region belongs to provider vertex or vertex_anthropic or bedrock, "
+            "not openai_compatible, " + REMOVE,
+        ),
         (
             "base_url: ftp://x",
             "backends.b.base_url: this is not an http(s) URL, write https://host/path, without user, ? or #",
@@ -210,8 +286,9 @@ def test_any_glob_passes_the_requested_name_on(resolved):
         (
             "{provider: azure, base_url: 'https://x'}",
             (
-                "backends.b: the environment variable AZURE_OPENAI_API_KEY is not set, "
-                "set it, or write `enabled: with_key` to go without this backend"
+                "backends.b: the environment variable AZURE_OPENAI_API_KEY is not set, set it, give an "
+                "`auth` of kind entra or azure_identity, "
+                "or write `enabled: with_key` to go without this backend"
             ),
         ),
         (
@@ -316,5 +393,5 @@ def test_every_preset_has_what_its_kind_needs():
         assert preset.key_required is not local, name
         assert bool(preset.key) is not local, name
         assert not preset.base_url.endswith("/"), name
-    keys = [preset.key for preset in presets.values() if preset.key]
-    assert len(keys) == len(set(keys))
+    hosts = {(preset.key, urlsplit(preset.base_url).netloc) for preset in presets.values() if preset.key}
+    assert len(hosts) == len({key for key, _ in hosts}), "a key is shown to one host only"

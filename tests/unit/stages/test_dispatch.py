@@ -16,8 +16,8 @@ from unit.stand_ins import (
     WHOLE,
     FakeAnswer,
     call,
+    plan_of,
     record,
-    route,
     sent_to,
     streaming,
     target,
@@ -25,13 +25,12 @@ from unit.stand_ins import (
 
 from gateway.errors import Broken, ConnectFailed, Failed, Overloaded, Rejected, TimedOut, UpstreamError
 from gateway.exchange import Call, Record, Usage
-from gateway.routing.routes import Plan, Target
+from gateway.routing.routes import Target
 from gateway.stages.dispatch import Outcome, dispatch
 
 
 def dispatched(*targets: Target, of: Call | None = None, into: Record | None = None) -> Outcome:
-    plan = Plan(route("fast", *targets), targets)
-    return asyncio.run(dispatch(of or call(), plan, into or record()))
+    return asyncio.run(dispatch(of or call(), plan_of(*targets), into or record()))
 
 
 def error_answer(status: int, body: Any = None) -> FakeAnswer:
@@ -45,7 +44,7 @@ def well(name: str = "second") -> Target:
 def test_the_first_target_that_accepts_is_the_last_one_asked() -> None:
     first, second, seen = target("first", FakeAnswer()), well(), record()
     outcome = dispatched(first, second, into=seen)
-    assert (outcome.target, outcome.status, outcome.body, outcome.answer) == (first, 200, WHOLE, None)
+    assert (outcome.target, outcome.status, outcome.body, outcome.opened) == (first, 200, WHOLE, None)
     assert outcome.usage == seen.usage == Usage(9, 3)
     assert sent_to(second) == []
     assert [(attempt.backend, attempt.model, attempt.cause) for attempt in seen.attempts] == [
@@ -63,7 +62,8 @@ def test_the_first_target_that_accepts_is_the_last_one_asked() -> None:
         (TimedOut("late"), "upstream_timeout"),
         (error_answer(401), "upstream_refused_credential"),
         (error_answer(403), "upstream_refused_credential"),
-        (error_answer(429), "upstream_overloaded"),
+        (error_answer(402), "upstream_quota_spent"),
+        (error_answer(429), "upstream_rate_limited"),
         (error_answer(500), "upstream_failed"),
         (error_answer(503), "upstream_overloaded"),
         (error_answer(504), "upstream_timeout"),
@@ -89,7 +89,7 @@ def test_before_the_first_byte_the_next_target_is_tried(failure: Any, cause: str
         assert failure.closed == 1
 
 
-@pytest.mark.parametrize("status", [400, 402, 404, 409, 413, 422])
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
 def test_a_refusal_of_the_request_itself_is_final(status: int) -> None:
     answer, second, seen = error_answer(status), well(), record()
     with pytest.raises(Rejected) as error:
@@ -117,8 +117,9 @@ def test_when_all_targets_fail_the_last_one_is_heard() -> None:
 def test_a_stream_is_accepted_at_its_first_bytes_and_stays_open() -> None:
     answer = streaming(*STREAM)
     outcome = dispatched(target("first", answer), of=call(stream=True))
-    assert outcome.body == STREAM[0]
-    assert outcome.answer is answer
+    assert outcome.opened is not None
+    assert outcome.opened.first == STREAM[0]
+    assert outcome.opened.answer is answer
     assert outcome.usage is None
     assert answer.closed == 0
 
@@ -126,12 +127,12 @@ def test_a_stream_is_accepted_at_its_first_bytes_and_stays_open() -> None:
 @pytest.mark.parametrize("first", [b"data: {}\n\n", b": hello\n\n", b"event: x\ndata: {}\n\n"])
 def test_a_stream_that_is_labelled_as_json_is_a_stream(first: bytes) -> None:
     outcome = dispatched(target("first", FakeAnswer([first], headers=JSON_TYPE)), of=call(stream=True))
-    assert outcome.answer is not None
+    assert outcome.opened is not None
 
 
 def test_a_whole_answer_to_a_request_for_a_stream_is_whole() -> None:
     outcome = dispatched(target("first", FakeAnswer([WHOLE[:30], WHOLE[30:]])), of=call(stream=True))
-    assert (outcome.body, outcome.answer) == (WHOLE, None)
+    assert (outcome.body, outcome.opened) == (WHOLE, None)
 
 
 def test_each_target_gets_its_own_model_and_credential() -> None:
@@ -172,7 +173,7 @@ def test_a_client_that_leaves_closes_the_answer_that_is_awaited() -> None:
 
     async def scene() -> None:
         asked = target("first", answer)
-        task = asyncio.create_task(dispatch(call(), Plan(route("fast", asked), (asked,)), seen))
+        task = asyncio.create_task(dispatch(call(), plan_of(asked), seen))
         for _ in range(5):
             await asyncio.sleep(0)
         task.cancel()

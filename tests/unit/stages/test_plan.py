@@ -6,17 +6,21 @@ import pytest
 from unit.stand_ins import call, route, target
 
 from gateway.errors import Forbidden, UnknownRoute, Unsupported
-from gateway.exchange import Caller
-from gateway.routing.routes import Routes
+from gateway.exchange import Call, Caller
+from gateway.routing.routes import Routes, Target
 from gateway.stages.plan import make_plan
 
-CHAT, ALL = target("chat", formats=frozenset({"chat"})), target("all")
+CHAT, ALL = target("chat", formats=("chat",)), target("all")
 ROUTES = Routes([route("fast", CHAT, ALL), route("talk", CHAT), route("gpt-*", ALL)])
 
 
+def targets_of(asked: Call) -> list[Target]:
+    return [course.target for course in make_plan(asked, ROUTES).courses]
+
+
 def test_targets_that_speak_the_format_stay_in_their_order() -> None:
-    assert make_plan(call("chat"), ROUTES).targets == (CHAT, ALL)
-    assert make_plan(call("embeddings"), ROUTES).targets == (ALL,)
+    assert targets_of(call("chat")) == [CHAT, ALL]
+    assert targets_of(call("embeddings")) == [ALL]
     assert make_plan(call(model="gpt-5"), ROUTES).route.name == "gpt-*"
 
 
@@ -43,6 +47,18 @@ def test_a_route_without_a_target_for_the_format_is_the_clients_mistake() -> Non
     with pytest.raises(Unsupported, match="'talk' takes embeddings calls") as error:
         make_plan(call("embeddings", model="talk"), ROUTES)
     assert error.value.status == 400
+
+
+def test_what_speaks_the_format_gets_the_call_relayed_and_what_does_not_translated() -> None:
+    both = target("both", formats=("responses", "messages", "embeddings"))
+    routes = Routes([route("fast", CHAT, both)])
+    wires = {
+        format_: [(course.target, course.wire) for course in make_plan(call(format_), routes).courses]
+        for format_ in ("chat", "messages", "gemini")
+    }
+    assert wires["chat"] == [(CHAT, "chat"), (both, "responses"), (both, "messages")]
+    assert wires["messages"] == [(CHAT, "chat"), (both, "messages")]
+    assert wires["gemini"] == [(CHAT, "chat"), (both, "responses"), (both, "messages")]
 
 
 def test_the_same_call_has_the_same_plan() -> None:

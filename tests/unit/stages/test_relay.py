@@ -10,29 +10,36 @@ from typing import Any
 import pytest
 from rig import chat
 from rig.script import sse
-from unit.stand_ins import SSE_TYPE, STREAM, WHOLE, FakeAnswer, Piece, record, streaming, target
+from unit.stand_ins import SSE_TYPE, STREAM, WHOLE, FakeAnswer, Piece, call, record, streaming, target
 
 from gateway.api.calls import Client
 from gateway.errors import Broken, TimedOut
 from gateway.exchange import Flight, Record, Reply, Usage
-from gateway.stages.dispatch import Outcome
-from gateway.stages.relay import Passage, relay
+from gateway.formats.passage.relayed import RelayedPassage
+from gateway.formats.passage.seam import Terms
+from gateway.stages.dispatch import Opened, Outcome
+from gateway.stages.relay import relay
 
 UNMETERED = sse(*chat.chunks(usage=False))
 BEGUN = STREAM[:2]
 
 
 def relayed(outcome: Outcome, seen: Record, **settings: Any) -> Reply:
-    flight = settings.pop("flight", Flight(lambda: None))
-    return relay(outcome, Passage(seen, flight, settings.get("withhold", False), settings.get("rename")))
+    return relay(outcome, seen, settings.pop("flight", Flight(lambda: None)))
+
+
+def passage(**settings: Any) -> RelayedPassage:
+    asked = call(stream=True, stream_options={"include_usage": not settings.get("withhold", False)})
+    return RelayedPassage(asked, Terms("call_1", 0, settings.get("rename")))
 
 
 def whole(body: bytes = WHOLE, headers: Any = ()) -> Outcome:
-    return Outcome(target("first"), 200, headers, body)
+    return Outcome(target("first"), passage(), 200, headers, body)
 
 
-def opened(answer: FakeAnswer) -> Outcome:
-    return Outcome(target("first"), 200, SSE_TYPE, STREAM[0], answer=answer)
+def opened(answer: FakeAnswer, **settings: Any) -> Outcome:
+    way = passage(**settings)
+    return Outcome(target("first"), way, 200, SSE_TYPE, opened=Opened(answer, STREAM[0], way.stream(10_000)))
 
 
 def streamed(*rest: Piece, **settings: Any) -> tuple[bytes, Record, FakeAnswer]:
@@ -40,7 +47,7 @@ def streamed(*rest: Piece, **settings: Any) -> tuple[bytes, Record, FakeAnswer]:
     answer, seen = streaming(*rest, b""), record()
 
     async def scene() -> bytes:
-        body = relayed(opened(answer), seen, **settings).body
+        body = relayed(opened(answer, **settings), seen).body
         assert isinstance(body, AsyncGenerator)
         return b"".join([piece async for piece in body])
 
@@ -71,9 +78,29 @@ def test_the_upstreams_request_id_is_kept() -> None:
 
 
 def test_a_whole_answer_shows_the_routes_name_where_asked() -> None:
-    body = relayed(whole(), record(), rename="fast").body
-    assert isinstance(body, bytes)
+    body, usage = passage(rename="fast").read(WHOLE)
     assert json.loads(body) == chat.completion() | {"model": "fast"}
+    assert usage == Usage(9, 3)
+
+
+def test_what_was_dropped_is_said_and_a_translated_answer_has_its_own_type() -> None:
+    way = Outcome(target("first"), Translated(), 200, [(b"content-type", b"application/x-ndjson")], b"{}")
+    reply = relayed(way, record())
+    assert dict(reply.headers)[b"x-forebay-dropped"] == b"seed, user"
+    assert [value for name, value in reply.headers if name == b"content-type"] == [b"application/json"]
+
+
+class Translated:
+    """As much of a translating passage as a whole answer's reply shows."""
+
+    call = call()
+    dropped = ("seed", "user")
+    content_type = b"application/json"
+    unframed = False
+    stream = None
+
+    def read(self, body: bytes) -> tuple[bytes, Usage | None]:
+        return body, None
 
 
 def test_a_stream_that_ends_well_is_finished() -> None:

@@ -1,0 +1,80 @@
+"""Amazon Bedrock: Converse for all of its models, and the embeddings of Amazon's and Cohere's.
+
+The model's name stands in the path. With an API key a request is ready to be sent; without one it still
+has to be signed, which is not done here.
+Source: Amazon Bedrock Runtime API reference, "Converse", "ConverseStream", "CountTokens", "InvokeModel"
+and their errors (checked 2026-11); recorded errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import msgspec
+
+from backends.host import Host, opening_headers
+from gateway.errors import BadRequest, ContextTooLong, Refused, UnknownModel, UpstreamError
+from gateway.exchange import Call, Credential, Format, Headers, Request
+from gateway.formats.errors.verdicts import Sign, judge
+
+ACTIONS: Mapping[Format, str] = {
+    "converse": "converse",
+    "converse_count": "count-tokens",
+    "titan_embeddings": "invoke",
+    "cohere_embeddings": "invoke",
+}
+"""The last step of the path. A stream of Converse has one of its own."""
+_IN_THE_PATH = frozenset({"model", "stream"})
+"""What Bedrock refuses in a body, because the path says it."""
+
+SIGNS = (
+    Sign(
+        ContextTooLong,
+        frozenset({400}),
+        message=re.compile("too many input tokens|expected maxlength", re.IGNORECASE),
+    ),
+    Sign(
+        UnknownModel,
+        frozenset({400}),
+        message=re.compile("doesn.t support the model that you provided", re.IGNORECASE),
+    ),
+    Sign(Refused, codes=frozenset({"incompletesignatureexception", "notauthorized", "optinrequired"})),
+    # The account may not use the model, or not yet.
+    Sign(Refused, frozenset({400}), message=re.compile("^operation not allowed", re.IGNORECASE)),
+)
+"""What only Bedrock says; the common signs know its exceptions by their names."""
+
+
+class Bedrock:
+    """One region under its name; `base_url` is https://bedrock-runtime.REGION.amazonaws.com."""
+
+    def __init__(self, name: str, host: Host) -> None:
+        self.name = name
+        self.host = host
+
+    def speaks(self, _model: str, /) -> tuple[Format, ...]:
+        """Return the formats that the host is configured to have, else all of Bedrock's."""
+        return self.host.formats or tuple(ACTIONS)
+
+    def prepare(self, call: Call, model: str, credential: Credential) -> Request:
+        """Write the call: its URL, its key where there is one, its body. Raises BadRequest for a bad name."""
+        headers = opening_headers(self.host, call)
+        if credential.secret:
+            headers["authorization"] = f"Bearer {credential.secret}"
+        body = {name: value for name, value in call.members.items() if name not in _IN_THE_PATH}
+        return Request(self.url(call, model), headers, msgspec.json.encode(body))
+
+    def url(self, call: Call, model: str) -> str:
+        """Return where a call goes: an ARN has colons and slashes, which a signature needs escaped."""
+        if set(model) <= {"."}:  # "..": a server may climb out of the models
+            raise BadRequest(f"{model!r} is no model's name", param="model")
+        action = ACTIONS[call.format]
+        if call.format == "converse" and call.envelope.stream:
+            action = "converse-stream"
+        return f"{self.host.base_url}/model/{quote(model, safe='')}/{action}"
+
+    def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
+        """Say what an error answer means; keeps the provider's message, status and body."""
+        return judge(status, headers, body, SIGNS)

@@ -1,0 +1,1 @@
+"""How a call gets from its client to an upstream's wire format, and its answer back."""

@@ -1,0 +1,205 @@
+"""A translated call as a whole: what goes up, what comes back, what is left out or refused on the way."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from rig.script import sse
+from unit.stand_ins import call
+
+from gateway.errors import BadRequest, Failed, Unsupported
+from gateway.exchange import Call, Usage
+from gateway.formats.passage.choice import open_passage
+from gateway.formats.passage.seam import Passage, Terms
+
+TERMS = Terms("call_0123", 1_700_000_000)
+ANSWER = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-up",
+    "stop_sequence": None,
+    "content": [{"type": "text", "text": "Paris."}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 3, "output_tokens": 2},
+}
+
+
+def without_messages(asked: Call) -> Call:
+    members = {name: member for name, member in asked.members.items() if name != "messages"}
+    return msgspec.structs.replace(asked, members=members)
+
+
+def opened(asked: Call, wire: Any = "messages", rename: str | None = None) -> Passage:
+    return open_passage(asked, wire, "claude-up", msgspec.structs.replace(TERMS, rename=rename))
+
+
+def test_a_call_in_the_upstreams_own_format_is_not_touched() -> None:
+    asked = call("chat")
+    assert opened(asked, "chat").call is asked
+
+
+def test_a_chat_call_becomes_a_messages_call_and_its_answer_a_chat_answer() -> None:
+    passage = opened(call(max_tokens=9, temperature=0.5))
+    assert passage.call.format == "messages"
+    members = json.loads(msgspec.json.encode(passage.call.members))
+    assert (members["max_tokens"], members["temperature"], passage.dropped) == (9, 0.5, ())
+    assert members["messages"][0]["role"] == "user"
+    body, usage = passage.read(json.dumps(ANSWER).encode())
+    answer = json.loads(body)
+    assert answer["choices"][0]["message"]["content"] == "Paris."
+    assert answer["choices"][0]["finish_reason"] == "stop"
+    assert (answer["object"], answer["model"], usage) == ("chat.completion", "claude-up", Usage(3, 2))
+    assert passage.content_type == b"application/json"
+
+
+def test_a_renaming_route_shows_its_own_name() -> None:
+    body, _ = opened(call(), rename="fast").read(json.dumps(ANSWER).encode())
+    assert json.loads(body)["model"] == "fast"
+
+
+def test_what_steers_only_is_dropped_by_its_name_and_what_matters_is_refused() -> None:
+    passage = opened(call(seed=7, frequency_penalty=0.5, prompt_cache_key="k"))
+    assert passage.dropped == ("seed", "frequency_penalty", "prompt_cache_key")
+    for field, value in (("n", 2), ("logprobs", True), ("response_format", {"type": "json_object"})):
+        with pytest.raises(Unsupported, match=field) as refusal:
+            opened(call(**{field: value}))
+        assert refusal.value.status == 400
+        assert refusal.value.param == field
+    with pytest.raises(Unsupported, match="nobody_knows"):
+        opened(call(nobody_knows=1))
+
+
+@pytest.mark.parametrize("field", [{"n": 1}, {"logprobs": False}, {"store": False}, {"service_tier": "auto"}])
+def test_a_field_that_asks_for_what_happens_anyway_is_no_loss(field: dict[str, Any]) -> None:
+    assert opened(call(**field)).dropped == ()
+
+
+def test_a_result_without_its_call_is_refused_before_it_is_sent() -> None:
+    messages = [
+        {"role": "user", "content": "hi"},
+        {"role": "tool", "tool_call_id": "call_x", "content": "42"},
+    ]
+    with pytest.raises(BadRequest, match="call_x") as refusal:
+        opened(call(messages=messages))
+    assert refusal.value.code == "tool_result_without_call"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[]", json.dumps(ANSWER).encode()[:-9]])
+def test_what_is_no_answer_fails(body: bytes) -> None:
+    with pytest.raises(Failed):
+        opened(call()).read(body)
+
+
+def events_of(*events: dict[str, Any]) -> list[bytes]:
+    return [
+        b"event: %s\ndata: %s\n\n" % (event["type"].encode(), json.dumps(event).encode()) for event in events
+    ]
+
+
+STREAM = events_of(
+    {
+        "type": "message_start",
+        "message": ANSWER | {"content": [], "usage": {"input_tokens": 3, "output_tokens": 1}},
+    },
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Par"}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "is."}},
+    {"type": "content_block_stop", "index": 0},
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": {"output_tokens": 2},
+    },
+    {"type": "message_stop"},
+)
+
+
+def chunks_of(sent: bytes) -> list[Any]:
+    lines = [line[6:] for line in sent.split(b"\n") if line.startswith(b"data: ")]
+    return [json.loads(line) for line in lines if line != b"[DONE]"]
+
+
+@pytest.mark.parametrize("usage", [True, False])
+def test_a_stream_is_translated_event_by_event(*, usage: bool) -> None:
+    passage = opened(call(stream=True, stream_options={"include_usage": usage}))
+    assert passage.content_type == b"text/event-stream"
+    assert passage.stream is not None
+    stream = passage.stream(10_000)
+    said = [stream.feed(event) for event in STREAM]
+    assert b"Par" in said[2], "a piece is passed on with the event that brings it"
+    sent = b"".join(said) + stream.close()
+    chunks = chunks_of(sent)
+    text = "".join(
+        choice["delta"].get("content") or "" for chunk in chunks for choice in chunk.get("choices", [])
+    )
+    assert text == stream.text() == "Paris."
+    assert sent.endswith(b"data: [DONE]\n\n")
+    assert any(chunk.get("usage") for chunk in chunks) is usage
+    assert (stream.usage, stream.finished, stream.done, stream.failed) == (Usage(3, 2), True, True, False)
+
+
+def test_an_error_inside_a_stream_is_the_last_word() -> None:
+    passage = opened(call(stream=True))
+    assert passage.stream is not None
+    stream = passage.stream(10_000)
+    fault = events_of({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+    sent = (
+        stream.feed(b"".join([*STREAM[:3], *fault, *STREAM[3:]])) + stream.feed(STREAM[-1]) + stream.close()
+    )
+    assert stream.failed
+    assert chunks_of(sent)[-1]["error"]["message"] == "Overloaded"
+    assert b"[DONE]" not in sent
+    assert b"is." not in sent
+
+
+def test_a_whole_answer_to_a_call_for_a_stream_becomes_one() -> None:
+    passage = opened(call(stream=True))
+    body, usage = passage.read(json.dumps(ANSWER).encode())
+    assert passage.content_type == b"text/event-stream"
+    assert body.endswith(b"data: [DONE]\n\n")
+    assert "".join(
+        c["choices"][0]["delta"].get("content") or "" for c in chunks_of(body) if c["choices"]
+    ) == ("Paris.")
+    assert usage == Usage(3, 2)
+
+
+def test_tokens_are_counted_at_another_provider() -> None:
+    asked = call("count_tokens", messages=[{"role": "user", "content": "hi"}])
+    passage = open_passage(asked, "gemini_count", "gemini-up", TERMS)
+    members = json.loads(msgspec.json.encode(passage.call.members))
+    assert "hi" in json.dumps(members)
+    assert passage.read(b'{"totalTokens": 5}') == (b'{"input_tokens":5}', Usage())
+    assert passage.stream is None
+
+
+def test_embeddings_are_translated() -> None:
+    passage = open_passage(
+        without_messages(call("embeddings", input=["a", "b"])), "ollama_embeddings", "n", TERMS
+    )
+    assert json.loads(msgspec.json.encode(passage.call.members))["input"] == ["a", "b"]
+    told = {"model": "nomic", "embeddings": [[0.5, 1.0], [0.25, 2.0]], "prompt_eval_count": 4}
+    body, usage = passage.read(json.dumps(told).encode())
+    assert [each["embedding"] for each in json.loads(body)["data"]] == [[0.5, 1.0], [0.25, 2.0]]
+    assert usage == Usage(4)
+
+
+def test_a_responses_client_gets_no_state_from_another_provider() -> None:
+    asked = call("responses", input="hi", previous_response_id="resp_1")
+    with pytest.raises(Unsupported, match="previous_response_id"):
+        open_passage(without_messages(asked), "chat", "up", TERMS)
+
+
+def test_a_chat_stream_of_another_shape_fails_in_the_clients_dialect() -> None:
+    passage = open_passage(
+        call("messages", max_tokens=9, stream=True), "chat", "gpt-up", msgspec.structs.replace(TERMS)
+    )
+    assert passage.stream is not None
+    stream = passage.stream(10_000)
+    error = {"error": {"message": "the server had an error", "type": "server_error", "code": None}}
+    sent = stream.feed(sse(error, done=False)[0])
+    assert b"event: error" in sent
+    assert b'"type":"error"' in sent.replace(b" ", b"")
