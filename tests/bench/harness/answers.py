@@ -12,6 +12,9 @@ from typing import Any, Literal
 Kind = Literal["json", "sse", "paced"]
 """One answer; 64 chunks as fast as they go; 64 chunks `PACE_S` apart."""
 
+Dialect = Literal["chat", "messages"]
+"""Whose API the client speaks; the fake upstream speaks OpenAI's."""
+
 KINDS: tuple[Kind, ...] = ("json", "sse", "paced")
 CHUNKS = 64
 PACE_S = 0.02
@@ -50,6 +53,18 @@ def request_body(model: str, *, stream: bool, padding_bytes: int = 0) -> bytes:
     ]
     asked: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0.2}
     # No stream_options: most clients do not ask for usage, so a gateway that meters has to see to it itself.
+    return compact(asked | {"stream": True} if stream else asked).encode()
+
+
+def messages_body(model: str, *, stream: bool) -> bytes:
+    """The same short request in Anthropic's dialect."""
+    asked: dict[str, Any] = {
+        "model": model,
+        "max_tokens": 1024,
+        "system": "You are a helpful assistant.",
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "temperature": 0.2,
+    }
     return compact(asked | {"stream": True} if stream else asked).encode()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from harness import targets
 from harness.answers import Kind
 from harness.children import HOST, LOAD_CPU, BenchError, Child
+from harness.chunks import chunk_rows
 from harness.load import Effort, Rounds, compare, put_load
 from harness.table import Row
 from harness.targets import Target
@@ -307,6 +308,22 @@ def soak(bench: Bench) -> list[Row]:
     ]
 
 
+def translation(bench: Bench) -> list[Row]:
+    """What translating costs: a client of Anthropic's dialect and one of OpenAI's at the same upstream."""
+    rows: list[Row] = []
+    with bench.gateway() as (relayed, _):
+        translated = targets.in_messages(relayed)
+        for kind, noun in (("json", "calls"), ("sse", "streams of 64 chunks")):
+            seen = compare([relayed, translated], kind, bench.effort(CONNECTIONS))
+            ours, base = seen[translated.name], seen[relayed.name]
+            ratio = ours.per_s / base.per_s
+            goal, met = (">= 50 %", ratio >= 0.5) if kind == "json" else ("", None)
+            shown = f"{ratio:.0%}".replace("%", " %")
+            what = f"{noun}, translated, against relayed (in place of the floor)"
+            rows.append(Row(what, _rate(base), _rate(ours), shown, goal, met))
+    return [*rows, *chunk_rows()]
+
+
 FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "calls": calls,
     "streams": streams,
@@ -314,4 +331,5 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "paced": paced,
     "start": start,
     "prompt": prompt,
+    "translation": translation,
 }

@@ -8,10 +8,10 @@ import json
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.answers import CHUNKS, KINDS, STREAMED_TEXT, TEXT, Kind, request_body
+from harness.answers import CHUNKS, KINDS, STREAMED_TEXT, TEXT, Dialect, Kind, messages_body, request_body
 from harness.children import HOST, SERVER_CPU, BenchError, Child, free_port
 
 BENCH = Path(__file__).resolve().parent.parent
@@ -25,6 +25,7 @@ class Ask:
     path: str
     model: str = "gpt-4o-mini"
     headers: Mapping[str, str] = field(default_factory=dict)
+    dialect: Dialect = "chat"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Target:
 
     def body(self, kind: Kind, padding_bytes: int = 0) -> bytes:
         """The request's body for this kind of answer."""
-        return request_body(self.asks[kind].model, stream=kind != "json", padding_bytes=padding_bytes)
+        ask = self.asks[kind]
+        if ask.dialect == "messages":
+            return messages_body(ask.model, stream=kind != "json")
+        return request_body(ask.model, stream=kind != "json", padding_bytes=padding_bytes)
 
     def headers(self, kind: Kind) -> dict[str, str]:
         """The request's headers for this kind of answer."""
@@ -62,6 +66,9 @@ class Target:
 
 def check_answer(target: Target, kind: Kind, body: bytes) -> None:
     """Raise `BenchError` unless `body` is the fake upstream's answer, whole."""
+    if target.asks[kind].dialect == "messages":
+        check_messages(target.name, kind, body)
+        return
     if kind == "json":
         if json.loads(body)["choices"][0]["message"]["content"] != TEXT:
             raise BenchError(f"{target.name} changed the answer: {body[:300]!r}")
@@ -77,6 +84,18 @@ def check_answer(target: Target, kind: Kind, body: bytes) -> None:
         raise BenchError(
             f"{target.name}: {len(chunks)} chunks of {CHUNKS} with {len(text)} characters came through"
         )
+
+
+def check_messages(name: str, kind: Kind, body: bytes) -> None:
+    """Raise `BenchError` unless `body` is the fake upstream's answer in Anthropic's dialect, whole."""
+    if kind == "json":
+        if json.loads(body)["content"] != [{"type": "text", "text": TEXT}]:
+            raise BenchError(f"{name} changed the answer: {body[:300]!r}")
+        return
+    events = [json.loads(line[6:]) for line in body.decode().split("\n") if line.startswith("data: ")]
+    text = "".join(event["delta"].get("text", "") for event in events if "delta" in event)
+    if text != STREAMED_TEXT or not events or events[-1]["type"] != "message_stop":
+        raise BenchError(f"{name}: the stream is not whole: {body[-300:]!r}")
 
 
 def direct(port: int) -> Target:
@@ -120,6 +139,12 @@ def gateway(upstream_port: int, folder: Path) -> tuple[Target, Child]:
     return Target("Forebay", port, asks), Child(
         argv, SERVER_CPU, folder / "gateway.log", {"BENCH_CREDENTIAL": "k"}, ROOT
     )
+
+
+def in_messages(gateway: Target) -> Target:
+    """The same gateway, asked in Anthropic's dialect; its upstreams still speak OpenAI's."""
+    asks = {kind: replace(ask, path="/v1/messages", dialect="messages") for kind, ask in gateway.asks.items()}
+    return replace(gateway, name=f"{gateway.name}, translating", asks=asks)
 
 
 def write_gateway_config(config: Path, upstream_port: int, key: str) -> None:
