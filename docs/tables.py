@@ -27,6 +27,7 @@ SPECS: dict[str, type[msgspec.Struct]] = {
     "server": routing.ServerSpec,
     "timeouts": routing.TimeoutsSpec,
     "backend": routing.BackendSpec,
+    "auth": routing.AuthSpec,
     "route": routing.RouteSpec,
     "target": routing.TargetSpec,
     "preset": routing.PresetSpec,
