@@ -1,0 +1,1 @@
+"""What the tests of translation between formats share: facts, comparisons, second opinions."""
