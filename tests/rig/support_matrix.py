@@ -187,22 +187,54 @@ def document() -> str:
 
 
 def summary() -> str:
-    """The block for the README: of how many features what becomes."""
-    intro = "Fields that arrive / are dropped, and named / are refused: [which](docs/support-matrix.md)."
-    lines = [BEGIN, intro, "", _row("from \\ to", *FORMATS), _row(*["---"] * (len(FORMATS) + 1))]
-    for client in CLIENTS:
-        columns = list(zip(*table(cast("Format", client)).values(), strict=True))
-        lines.append(_row(_TITLES[client], *(_count(column) for column in columns)))
+    """The block for the README: what can be asked of each provider's API by clients of the others."""
+    lines = [BEGIN, _row("asked for", *_UPSTREAMS.values()), _row(*["---"] * (len(_UPSTREAMS) + 1))]
+    lines.append(_row("text, streams, tools, usage", *["yes"] * len(_UPSTREAMS)))
+    for label, row in _NOTABLE.items():
+        lines.append(_row(label, *(_worst(row, cast("Format", target)) for target in _UPSTREAMS)))
     return "\n".join([*lines, END])
 
 
-def _count(cells: tuple[Cell, ...]) -> str:
-    return " / ".join(str(cells.count(kind)) for kind in ("yes", "dropped", "400"))
+def _worst(row: str, target: Format) -> Cell:
+    """What becomes of a row for the least lucky of the clients that speak another format."""
+    cells = {cell(row, cast("Format", client), target) for client in CLIENTS if client != target}
+    return next(kind for kind in _FROM_WORST if kind in cells)
 
 
 def _row(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
+
+_FROM_WORST: tuple[Cell, ...] = ("400", "dropped", "yes")
+
+_UPSTREAMS = {
+    "chat": "OpenAI Chat",
+    "responses": "OpenAI Responses",
+    "messages": "Anthropic",
+    "gemini": "Gemini",
+    "converse": "Bedrock",
+    "cohere": "Cohere",
+    "ollama": "Ollama",
+}
+
+_NOTABLE = {
+    "forced tool": "tool_choice",
+    "one call at a time": "parallel_tool_calls",
+    "JSON schema": "json_schema",
+    "JSON mode": "json_object",
+    "reasoning effort": "thinking",
+    "stop sequences": "stop",
+    "images": "image",
+    "images by URL": "image_url",
+    "PDF": "file",
+    "sound": "audio_in",
+    "images in tool results": "media_in_tool_result",
+    "log probabilities": "logprobs",
+    "several choices": "choices",
+    "seed": "seed",
+    "cache marks": "cache_marks",
+}
+"""What people ask for most, with its row."""
 
 _TITLES = {
     "chat": "OpenAI Chat Completions",
