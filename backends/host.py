@@ -12,6 +12,7 @@ from gateway.exchange import Call, Format
 OutputLimit = Literal["max_tokens", "max_completion_tokens"]
 USER_AGENT = "forebay"
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
+_HEADERS = {"content-type": "application/json", "user-agent": USER_AGENT}
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -34,8 +35,8 @@ def opening_headers(host: Host, call: Call, forwarded: tuple[str, ...] = ()) -> 
     `forwarded` are the client's header lines that change what this upstream does; all others stay here.
     A compressed stream would be held back by the compressor; whole answers gain from compression.
     """
-    headers = {"content-type": "application/json", "user-agent": USER_AGENT, **host.headers}
-    headers["accept-encoding"] = "identity" if call.envelope.stream else ACCEPT_ENCODING
+    coding = "identity" if call.envelope.stream else ACCEPT_ENCODING
+    headers = {**_HEADERS, "accept-encoding": coding, **host.headers}
     for name in forwarded:
         if name in call.headers:
             headers[name] = call.headers[name]

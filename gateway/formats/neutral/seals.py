@@ -36,13 +36,13 @@ def unseal(value: str, found_in: Format) -> tuple[str, Format]:
     return sealed.group(2), cast("Format", sealed.group(1))
 
 
-MARKS = (b"forebay.", b"Zm9yZWJheS4")
+_MARK, _MARK_IN_BASE64 = b"forebay.", b"Zm9yZWJheS4"
 """What every sealed value begins with, as it is and (Google's signatures) in base64."""
 
 
 def may_hold(raw: bytes) -> bool:
     """Tell whether JSON may hold a sealed value: at next to no cost, and wrong only where it says yes."""
-    return any(mark in raw for mark in MARKS)
+    return _MARK in raw or _MARK_IN_BASE64 in raw
 
 
 def accepts(target: Format, origin: str) -> bool:

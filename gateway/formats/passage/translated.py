@@ -71,11 +71,14 @@ class TranslatedPassage(msgspec.Struct, frozen=True, gc=False):
             return self.client.stream_encoder(self.heading).encode(whole(completion)), completion.usage
         return self.client.encode_answer(completion, self.heading), completion.usage
 
-    def stream(self, limit_bytes: int) -> AnswerStream:
-        """Begin a streamed answer."""
-        return TranslatedStream(
-            self.upstream.stream_decoder(limit_bytes), self.client.stream_encoder(self.heading)
-        )
+    @property
+    def stream(self) -> Callable[[int], AnswerStream] | None:
+        """Begins a streamed answer. None where none was asked for: what comes all the same is no answer."""
+        return self._begin if self.call.envelope.stream else None
+
+    def _begin(self, limit_bytes: int) -> AnswerStream:
+        decoder, encoder = self.upstream.stream_decoder(limit_bytes), self.client.stream_encoder(self.heading)
+        return TranslatedStream(decoder, encoder)
 
 
 class TranslatedStream:

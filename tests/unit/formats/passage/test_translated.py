@@ -167,6 +167,13 @@ def test_a_whole_answer_to_a_call_for_a_stream_becomes_one() -> None:
     assert usage == Usage(3, 2)
 
 
+def test_a_stream_that_nobody_asked_for_is_no_answer() -> None:
+    passage = opened(call())
+    assert passage.stream is None
+    with pytest.raises(Failed):
+        passage.read(b"".join(STREAM))
+
+
 def test_tokens_are_counted_at_another_provider() -> None:
     asked = call("count_tokens", messages=[{"role": "user", "content": "hi"}])
     passage = open_passage(asked, "gemini_count", "gemini-up", TERMS)
