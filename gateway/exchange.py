@@ -202,6 +202,10 @@ class Record(msgspec.Struct):
     status: int = 0
     ending: Ending = "failed"
     attempts: list[Attempt] = []
+    translated_to: Format | Literal[""] = ""
+    """The format in which the upstream got the call, where it is another than the client's."""
+    dropped: tuple[str, ...] = ()
+    """The client's fields that were left out on the way."""
     first_byte_s: float | None = None
     usage: Usage | None = None
     error: GatewayError | None = None

@@ -90,6 +90,9 @@ async def _noted_attempt(call: Call, course: Course, terms: Terms, record: Recor
     _note(record, course, started_s, "")
     record.first_byte_s = monotonic()
     record.usage = outcome.usage
+    record.dropped = outcome.passage.dropped
+    if course.wire != call.format:
+        record.translated_to = course.wire
     if outcome.opened is None:
         record.transcript = partial(text_of, outcome.body)
     return outcome

@@ -106,6 +106,8 @@ def _line(record: Record, ended_s: float) -> AccessLine:
         stream=record.stream,
         first_byte_ms=None if first_byte_s is None else round((first_byte_s - record.started_s) * 1000, 3),
         tokens=usage.origin if usage else "",
+        translated_to=record.translated_to,
+        dropped=record.dropped,
         causes=[f"{attempt.backend}: {attempt.cause}" for attempt in record.attempts if attempt.cause],
         error=_told(error)[:_ERROR_CHARS] if error else "",
         **({name: spent for name in _SPENT if (spent := getattr(usage, name))} if usage else {}),

@@ -112,6 +112,9 @@ class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     audio_s: float = 0.0
     tokens: str = ""
     """Who counted them: reported or counted."""
+    translated_to: str = ""
+    """The format of the upstream, where it is another than the client's."""
+    dropped: tuple[str, ...] = ()
     causes: list[str] = []
     """Of failed attempts, in order: "backend: code"."""
     error: str = ""

@@ -245,3 +245,18 @@ def test_what_no_target_can_do_is_said(http: httpx.Client) -> None:
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "unsupported_call"
     assert "images" in json.dumps(response.json())
+
+
+def test_the_log_says_what_was_translated_and_what_was_left_out(
+    upstream: Upstream, surfaces: Gateway, http: httpx.Client
+) -> None:
+    message = {"role": "assistant", "content": "ho"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    upstream.answer_with(plain({"id": "c", "model": "up", "choices": [choice], "usage": usage}))
+    asked = {"model": "any", "max_tokens": 9, "top_k": 3, "messages": [{"role": "user", "content": "hi"}]}
+    response = http.post("/v1/messages", json=asked)
+    assert response.headers["x-forebay-dropped"] == "top_k"
+    line = line_of(surfaces, response.headers)
+    assert (line["format"], line["translated_to"], line["dropped"]) == ("messages", "chat", ["top_k"])
+    assert (line["input_tokens"], line["output_tokens"]) == (3, 2)
