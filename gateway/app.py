@@ -10,8 +10,9 @@ from litestar import Litestar, Response
 from litestar.connection import Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
-from gateway.api.calls import Application, Receive, Send, call_applications, new_call_id
+from gateway.api.calls import GOOGLE_METHOD, Application, Receive, Send, call_applications, new_call_id
 from gateway.api.description import describe, description_handlers
+from gateway.api.dialect import dialect_of
 from gateway.api.health import health_handlers
 from gateway.api.models import model_handlers
 from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, UnknownRoute
@@ -45,7 +46,7 @@ def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response
     call_id = new_call_id()
     if not isinstance(error, GatewayError):
         error = _ours(request, error, call_id)
-    reply = error_reply(error, call_id)
+    reply = error_reply(error, call_id, dialect_of(request.url.path, request.headers))
     headers = {name.decode(): value.decode() for name, value in reply.headers}
     return Response(
         cast("bytes", reply.body), status_code=reply.status, headers=headers, media_type="application/json"
@@ -54,7 +55,7 @@ def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response
 
 def _ours(request: Request[Any, Any, Any], error: Exception, call_id: str) -> GatewayError:
     path = request.url.path
-    if isinstance(error, NotFoundException):
+    if isinstance(error, NotFoundException) or GOOGLE_METHOD.fullmatch(path):
         return UnknownRoute(f"there is no endpoint {request.method} {path}; see /docs", code="unknown_url")
     if isinstance(error, MethodNotAllowedException):
         refused = MethodNotAllowed(f"{path} does not take {request.method}")

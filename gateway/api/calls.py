@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.api.dialect import KEY_HEADERS, authorization_of
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed
 from gateway.exchange import Arrival, Format, Reply
 from gateway.formats.errors.reply import error_reply
@@ -46,6 +47,9 @@ PATHS: Mapping[str, Format] = {
 GOOGLE_PATH = re.compile(r"/v1(?:beta)?/models/(.+):(generateContent|streamGenerateContent|countTokens)")
 """Gemini's API has the model and the kind of answer in the path."""
 
+GOOGLE_METHOD = re.compile(r"/v1(?:beta)?/models/.+:[a-z]+[A-Z][A-Za-z]*")
+"""What else Google's clients can ask of a model, none of which is here; no name of a model looks like it."""
+
 _WANTED = {
     name.encode(): name
     for name in (
@@ -56,12 +60,9 @@ _WANTED = {
         "openai-beta",
         "anthropic-beta",
         "anthropic-version",
-        "x-api-key",
-        "x-goog-api-key",
+        *KEY_HEADERS,
     )
 }
-_KEY_HEADERS = ("x-api-key", "x-goog-api-key")
-"""Where Anthropic's and Google's clients show their key."""
 
 
 def new_call_id() -> str:
@@ -118,17 +119,15 @@ def _application(
 def _misuse(scope: Any, path: str, named: Mapping[str, msgspec.Raw]) -> GatewayError | None:
     if scope["method"] != "POST":
         return MethodNotAllowed(f"{path} takes POST")
-    if named.get("stream") == b"true" and b"alt=sse" not in scope["query_string"].split(b"&"):
+    if bytes(named.get("stream", b"")) == b"true" and b"alt=sse" not in scope["query_string"].split(b"&"):
         return BadRequest("add ?alt=sse to the URL: streams come as server-sent events only", param="alt")
     return None
 
 
 def _headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     headers = {_WANTED[name]: value.decode("latin-1") for name, value in lines if name in _WANTED}
-    if "authorization" not in headers:
-        for name in _KEY_HEADERS:
-            if name in headers:
-                headers["authorization"] = f"Bearer {headers[name]}"
+    if (shown := authorization_of(headers)) is not None:
+        headers["authorization"] = shown
     return headers
 
 

@@ -1,9 +1,13 @@
-"""GET /v1/models: the routes a caller may name as models."""
+"""GET /v1/models and /v1beta/models: the routes a caller may name as models, as its SDK reads them.
+
+OpenAI's and Anthropic's lists have the same path: who asks is told by the headers.
+Sources: API references of OpenAI, Anthropic and Google, "Models" (checked 2026-11).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get
@@ -11,7 +15,10 @@ from litestar.connection import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
 
+from gateway.api.dialect import authorization_of, dialect_of
 from gateway.errors import UnknownRoute
+from gateway.exchange import Caller, Format
+from gateway.formats.passage.wires import wires_for
 from gateway.routing.routes import Route, allows, is_glob
 from gateway.runtime import Runtime
 from gateway.stages.identify import identify
@@ -36,30 +43,114 @@ class Models(msgspec.Struct):
     object: str = "list"
 
 
+class AnthropicModel(msgspec.Struct):
+    """A model as Anthropic's SDKs read it."""
+
+    id: str
+    display_name: str
+    type: Literal["model"] = "model"
+    created_at: str = "1970-01-01T00:00:00Z"
+    """The epoch is what Anthropic itself writes where it does not know."""
+    lifecycle: Literal["active"] = "active"
+
+
+class AnthropicModels(msgspec.Struct):
+    """A page of models, which is always the only one."""
+
+    data: list[AnthropicModel]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool = False
+
+
+class GoogleModel(msgspec.Struct, rename="camel"):
+    """A model as Google's SDKs read it; `name` begins with "models/"."""
+
+    name: str
+    display_name: str
+    description: str
+    supported_generation_methods: list[str]
+    version: str = "1"
+
+
+class GoogleModels(msgspec.Struct):
+    """A page of models, which is always the only one."""
+
+    models: list[GoogleModel]
+
+
+_METHODS: tuple[tuple[str, Format], ...] = (("generateContent", "gemini"), ("countTokens", "gemini_count"))
+"""What Google's clients can do with a model here, and the format of such a call."""
+
+
 def model_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
-    """Build the handlers of /v1/models."""
+    """Build the handlers of the lists of models."""
 
     @get("/v1/models", summary="List the models this key may use", tags=["models"])
-    async def list_models(request: Request[Any, Any, Any]) -> Models:
-        runtime = current()
-        caller = await identify(request.headers, runtime.identity)
-        names = (route for route in runtime.routes if not is_glob(route.name))
-        return Models([_model(route, route.name) for route in names if allows(caller.routes, route.name)])
+    async def list_models(request: Request[Any, Any, Any]) -> Models | AnthropicModels | GoogleModels:
+        routes = await _allowed(request, current())
+        dialect = dialect_of(request.url.path, request.headers)
+        if dialect == "gemini":
+            return GoogleModels([_google_model(route, route.name) for route in routes])
+        if dialect == "messages":
+            models = [AnthropicModel(route.name, route.name) for route in routes]
+            first, last = (models[0].id, models[-1].id) if models else (None, None)
+            return AnthropicModels(models, first, last)
+        return Models([_model(route, route.name) for route in routes])
 
     @get("/v1/models/{model:path}", summary="Look up one model", tags=["models"])
     async def retrieve_model(
         request: Request[Any, Any, Any], model: Annotated[str, PathParameter()]
-    ) -> Model:
-        runtime = current()
-        caller = await identify(request.headers, runtime.identity)
+    ) -> Model | AnthropicModel | GoogleModel:
         name = model.removeprefix("/")
-        route = runtime.routes.find(name)
-        if route is None or not allows(caller.routes, name):
-            raise UnknownRoute(f"no route serves the model {name[:100]!r}", param="model")
-        return _model(route, name)
+        route = await _find(request, current(), name)
+        dialect = dialect_of(request.url.path, request.headers)
+        if dialect == "gemini":
+            return _google_model(route, name)
+        return AnthropicModel(name, name) if dialect == "messages" else _model(route, name)
 
-    return [list_models, retrieve_model]
+    @get("/v1beta/models", summary="List the models this key may use (Google)", tags=["models"])
+    async def list_google_models(request: Request[Any, Any, Any]) -> GoogleModels:
+        routes = await _allowed(request, current())
+        return GoogleModels([_google_model(route, route.name) for route in routes])
+
+    @get("/v1beta/models/{model:path}", summary="Look up one model (Google)", tags=["models"])
+    async def retrieve_google_model(
+        request: Request[Any, Any, Any], model: Annotated[str, PathParameter()]
+    ) -> GoogleModel:
+        name = model.removeprefix("/")
+        return _google_model(await _find(request, current(), name), name)
+
+    return [list_models, retrieve_model, list_google_models, retrieve_google_model]
+
+
+async def _caller(request: Request[Any, Any, Any], runtime: Runtime) -> Caller:
+    shown = authorization_of(request.headers)
+    return await identify({} if shown is None else {"authorization": shown}, runtime.identity)
+
+
+async def _allowed(request: Request[Any, Any, Any], runtime: Runtime) -> list[Route]:
+    """Return the routes that have a name to call them by, as far as the caller may use them."""
+    caller = await _caller(request, runtime)
+    named = (route for route in runtime.routes if not is_glob(route.name))
+    return [route for route in named if allows(caller.routes, route.name)]
+
+
+async def _find(request: Request[Any, Any, Any], runtime: Runtime, name: str) -> Route:
+    caller = await _caller(request, runtime)
+    route = runtime.routes.find(name)
+    if route is None or not allows(caller.routes, name):
+        raise UnknownRoute(
+            f"no route serves the model {name[:100]!r}; GET /v1/models lists those that exist", param="model"
+        )
+    return route
 
 
 def _model(route: Route, name: str) -> Model:
     return Model(name, route.targets[0].deployment.backend.name, route.description)
+
+
+def _google_model(route: Route, name: str) -> GoogleModel:
+    spoken = [target.deployment.backend.speaks(target.model or name) for target in route.targets]
+    methods = [method for method, format_ in _METHODS if any(wires_for(format_, wires) for wires in spoken)]
+    return GoogleModel(f"models/{name}", name, route.description, methods)

@@ -19,23 +19,26 @@ CALLED = [{"toolName": "add", "input": {"a": 2, "b": 3}}]
 
 
 def script(seen: Seen) -> Answer:
-    """Answer by the upstream's model: a text, a call of a tool, or a stream that is cut."""
+    """Answer by the upstream's model: a text, a call of a tool, one and then the other, or a cut stream."""
     arguments = '{"a": 2, "b": 3}'
+    kind = seen.model
+    if kind == "loop":
+        kind = "text" if seen.json()["messages"][-1]["role"] == "tool" else "tools"
     if seen.json().get("stream"):
         streams = {
             "text": sse(*chat.chunks()),
             "tools": sse(*chat.tool_chunks("add", arguments)),
             "cut": sse(*chat.chunks(), done=False)[:3],
         }
-        return events(streams[seen.model])
+        return events(streams[kind])
     calls = {"content": None, "tool_calls": [chat.tool_call("add", arguments)]}
-    return plain(chat.completion(**(calls if seen.model == "tools" else {})))
+    return plain(chat.completion(**(calls if kind == "tools" else {})))
 
 
 @pytest.fixture(scope="module")
 def tools_gateway(shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with a route for each kind of answer."""
-    models = {"fast": "text", "tools": "tools", "cut": "cut"}
+    models = {"fast": "text", "tools": "tools", "cut": "cut", "loop": "loop"}
     routing = {
         "backends": {"fake": {"base_url": shared_upstream.base_url, "credentials": CREDENTIALS}},
         "routes": {name: {"targets": [{"backend": "fake", "model": m}]} for name, m in models.items()},
@@ -66,6 +69,16 @@ def test_stream_text_returns_every_delta_and_the_usage(report: dict[str, Any]) -
 def test_tools_are_called_streamed_and_whole(report: dict[str, Any]) -> None:
     assert report["toolCalled"] == CALLED
     assert report["toolStreamed"] == CALLED
+
+
+@pytest.mark.parametrize("way", ["looped", "loopStreamed"])
+def test_anthropics_provider_runs_a_loop_of_tools_through_translation(
+    report: dict[str, Any], shared_upstream: Upstream, way: str
+) -> None:
+    assert report[way] == {"text": "Hello, world", "finish": "stop", "steps": 2}
+    asked = [seen.json()["messages"] for seen in shared_upstream.seen if seen.model == "loop"]
+    results = [messages[-1] for messages in asked if messages[-1]["role"] == "tool"]
+    assert [result["content"] for result in results] == ["5", "5"]
 
 
 def test_an_unknown_model_is_an_api_call_error(report: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
 // Calls a gateway through the Vercel AI SDK and prints what came back, as one JSON object.
 // The environment names the gateway: BASE_URL and API_KEY.
 
+import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateText, streamText, tool } from "ai";
+import { APICallError, generateText, isStepCount, streamText, tool } from "ai";
 import { z } from "zod";
 
 const provider = createOpenAICompatible({
@@ -11,6 +12,8 @@ const provider = createOpenAICompatible({
   apiKey: process.env.API_KEY,
   includeUsage: true,
 });
+
+const anthropic = createAnthropic({ baseURL: process.env.BASE_URL, apiKey: process.env.API_KEY });
 
 const add = tool({
   description: "Add two numbers",
@@ -43,6 +46,23 @@ async function toolStreamed() {
   return (await result.toolCalls).map(({ toolName, input }) => ({ toolName, input }));
 }
 
+const looping = () => ({
+  ...call("loop"),
+  model: anthropic("loop"),
+  tools: { add: { ...add, execute: ({ a, b }) => a + b } },
+  stopWhen: isStepCount(3),
+});
+
+async function looped() {
+  const result = await generateText(looping());
+  return { text: result.text, finish: result.finishReason, steps: result.steps.length };
+}
+
+async function loopStreamed() {
+  const result = streamText(looping());
+  return { text: await result.text, finish: await result.finishReason, steps: (await result.steps).length };
+}
+
 async function refused() {
   try {
     await generateText(call("no-such-model"));
@@ -60,7 +80,7 @@ async function broken() {
   return seen;
 }
 
-const steps = { whole, streamed, toolCalled, toolStreamed, refused, broken };
+const steps = { whole, streamed, toolCalled, toolStreamed, looped, loopStreamed, refused, broken };
 const report = {};
 for (const [name, step] of Object.entries(steps)) report[name] = await step();
 console.log(JSON.stringify(report));
