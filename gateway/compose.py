@@ -202,9 +202,12 @@ def _deployment(spec: BackendSettings, config: Config, stack: AsyncExitStack) ->
 def _access(spec: BackendSettings, config: Config) -> Access:
     try:
         return open_access(spec, environment())
+    except ConfigError as error:  # it says what to install, but does not know for which backend
+        message, hint = error.message, error.hint
     except (ImportError, ValueError) as error:
-        where = f"backends.{spec.name}.auth"
-        raise ConfigErrors([ConfigError(str(config.folder / "routing.yaml"), 0, where, str(error))]) from None
+        message, hint = str(error), ""
+    place = str(config.folder / "routing.yaml")
+    raise ConfigErrors([ConfigError(place, 0, f"backends.{spec.name}.auth", message, hint)])
 
 
 def _open_backend(spec: BackendSettings, folder: Path) -> tuple[Backend, Transport]:

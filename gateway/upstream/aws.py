@@ -31,6 +31,9 @@ _REFRESH_S: Final = 60.0
 _RETRY_S: Final = 5.0
 _SIGNED: Final = ("content-type",)
 """The host and the date are signed anyway; other headers may be changed on their way."""
+_OTHER_FAILURES: Final = (OSError, ValueError, RuntimeError, LookupError, TypeError, ImportError)
+"""What else botocore lets through: a RuntimeError when renewed credentials have ended already, and whatever
+comes of answers and files that are not as they should be. One of these must not end `follow`."""
 
 
 class AwsSigner:
@@ -41,9 +44,10 @@ class AwsSigner:
 
     def __init__(self, region: str, profile: str | None = None, service: str = "bedrock") -> None:
         if find_spec("botocore") is None:
-            raise ConfigError(
-                "routing.yaml", 0, "auth", "signing for AWS needs botocore", "install forebay[bedrock]"
-            )
+            hint = "install it with: pip install 'forebay[bedrock]'"
+            raise ConfigError("routing.yaml", 0, "auth", "signing for AWS needs botocore", hint)
+        # At debug it writes session tokens, and answers with new secrets, into the log.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
         self._region = region
         self._profile = profile
         self._service = service
@@ -54,7 +58,12 @@ class AwsSigner:
     def sign(self, request: Request) -> Request:
         """Return the request with its signature. Raises Refused while there are no credentials."""
         if self._signature is None:
-            raise Refused("there are no AWS credentials to sign the request with", detail=self._failure)
+            raise Refused(
+                "the gateway has no AWS credentials for this upstream",
+                status=503,
+                code="upstream_no_token",
+                detail=self._failure,
+            )
         from botocore.awsrequest import AWSRequest
 
         shown = {name: request.headers[name] for name in _SIGNED if name in request.headers}
@@ -97,7 +106,7 @@ class AwsSigner:
             if self._found is None:
                 return "no credentials were found"
             frozen: Any = self._found.get_frozen_credentials()
-        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+        except (BotoCoreError, ClientError, *_OTHER_FAILURES) as error:
             return f"{type(error).__name__}: {error}"
         self._signature = SigV4Auth(frozen, self._service, self._region)
         return ""

@@ -106,7 +106,10 @@ class TokenSource:
             await asyncio.sleep(wait_s)
 
     async def renew(self) -> float:
-        """Get a new token now and return in how many seconds to do so again."""
+        """Get a new token now and return in how many seconds to do so again.
+
+        An ImportError is a proxy of the environment that needs a package (SOCKS).
+        """
         import httpx
 
         failure = ""
@@ -115,7 +118,7 @@ class TokenSource:
                 token = await self._grant.ask(client)
         except NoToken as error:
             failure = str(error)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
             failure = type(error).__name__  # its text may quote what was sent
         if failure:
             return self._note(failure)
@@ -319,7 +322,7 @@ async def _fetch(client: httpx.AsyncClient, request: httpx.Request) -> Token:
         raise NoToken(f"{answer.status_code} {_reason(bytes(body))}".rstrip())
     try:
         told = msgspec.json.decode(bytes(body), type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise NoToken("its answer has no token") from None
     return Token(_visible(told.access_token), _life_s(told))
 

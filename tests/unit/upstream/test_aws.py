@@ -151,11 +151,21 @@ def test_the_secret_is_not_in_the_signed_request(stored: Path) -> None:
     assert SECRET not in str(ready(AwsSigner("us-east-1", "team")).sign(CALL))
 
 
+def test_no_log_tells_a_session_token(stored: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        signed = ready(AwsSigner("us-east-1", "team")).sign(CALL)
+    assert signed.headers["x-amz-security-token"] == TOKEN
+    assert TOKEN not in caplog.text
+    assert SECRET not in caplog.text
+
+
 def test_without_credentials_a_call_is_refused_and_may_go_elsewhere() -> None:
     signer = AwsSigner("us-east-1")
     with pytest.raises(Refused) as refusal:
         signer.sign(CALL)
     assert (refusal.value.retry, refusal.value.detail) == ("other_target", "not looked for yet")
+    # The client did nothing wrong: it is not told of a 4xx.
+    assert (refusal.value.status, refusal.value.code) == (503, "upstream_no_token")
     asyncio.run(signer.catch_up())
     assert signer.state() == (False, "no credentials were found")
     with pytest.raises(Refused):
@@ -222,6 +232,33 @@ def test_a_renewal_that_fails_is_told_and_outlived(
     assert "the token service is down" in signer.state()[1]
 
 
+@pytest.mark.parametrize("error", [KeyError("expiration"), TypeError("None"), ImportError("awscrt")])
+def test_no_failure_of_the_search_ends_the_following(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def search(_self: Any) -> Credentials:
+        raise error
+
+    monkeypatch.setattr(AwsSigner, "_search", search)
+    fine, words = ready(AwsSigner("us-east-1")).state()
+    assert not fine
+    assert words.startswith(type(error).__name__)
+
+
+def test_credentials_that_were_renewed_too_late_are_told_and_outlived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refresh() -> dict[str, str]:
+        ended = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+        return {"access_key": "AKIDLATE", "secret_key": SECRET, "token": TOKEN, "expiry_time": ended}
+
+    found = ending(refresh, -1)
+    monkeypatch.setattr(AwsSigner, "_search", lambda _self: found)
+    fine, words = ready(AwsSigner("us-east-1")).state()
+    assert not fine
+    assert "still expired" in words
+
+
 def test_following_looks_again_and_again(monkeypatch: pytest.MonkeyPatch, stored: Path) -> None:
     waits: list[float] = []
 
@@ -264,5 +301,5 @@ def test_the_event_loop_goes_on_while_credentials_are_looked_for(monkeypatch: py
 
 def test_without_botocore_the_configuration_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "find_spec", lambda _name: None)
-    with pytest.raises(ConfigError, match="install forebay"):
+    with pytest.raises(ConfigError, match=r"pip install 'forebay\[bedrock\]'"):
         AwsSigner("us-east-1")

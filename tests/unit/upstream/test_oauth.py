@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import logging
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -253,6 +254,7 @@ BAD_ANSWERS: dict[str, tuple[Answer, str]] = {
     "no json": (plain(b"nothing"), "its answer has no token"),
     "no token": (plain({"token": TOKEN}), "its answer has no token"),
     "bad utf-8": (plain(b'{"access_token": "\xff"}'), "its answer has no token"),
+    "nested": (plain(b'{"a": ' + b"[" * 100_000), "its answer has no token"),
     "empty": (plain({"access_token": "", "expires_in": 10}), "what it gave is no token"),
     "two lines": (plain({"access_token": "a\r\nb: c", "expires_in": 10}), "what it gave is no token"),
     "ended": (plain({"access_token": TOKEN, "expires_in": 0}), "what it gave has ended already"),
@@ -288,6 +290,14 @@ def test_a_place_that_cannot_be_reached_is_named() -> None:
         source = TokenSource("vertex", GoogleMetadata(url=f"http://127.0.0.1:{port}"))
         renewed(source)
     assert source.state() == (False, "no token from Google's metadata server (ConnectError)")
+
+
+def test_a_proxy_that_needs_a_package_does_not_end_the_renewing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    source = TokenSource("azure", EntraClient("tenant", "app", SECRET))
+    renewed(source)
+    assert source.state() == (False, "no token from the Entra application app (ImportError)")
 
 
 def test_a_place_that_does_not_answer_is_given_up(
