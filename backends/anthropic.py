@@ -6,6 +6,7 @@ Source: Anthropic API reference, "Authentication", "Versions", "Messages", "Coun
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from gateway.errors import UpstreamError
 from gateway.exchange import Call, Credential, Format, Headers, Request
 from gateway.formats.envelope import encode_request
 from gateway.formats.errors.verdicts import judge
+from gateway.formats.messages.sampling import fit_sampling
 from gateway.formats.messages.thinking import fit_thinking
 
 PATHS: Mapping[Format, str] = {
@@ -42,12 +44,18 @@ class Anthropic:
         if credential.secret:
             name, value = _authorization(credential)
             headers[name] = value
-        body = encode_request(dict(fit_thinking(call.members, model)), model, ask_usage=False)
+        body = encode_request(dict(members_for(call, model)), model, ask_usage=False)
         return Request(self.host.base_url + PATHS[call.format], headers, body)
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Say what an error answer means; keeps the provider's message, status and body."""
         return judge(status, headers, body)
+
+
+def members_for(call: Call, model: str) -> Mapping[str, Any]:
+    """Return the members of a call as its model takes them; what a client wrote itself stays as it is."""
+    fitted = fit_thinking(call.members, model)
+    return fit_sampling(fitted, model) if call.translated else fitted
 
 
 def _authorization(credential: Credential) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from backends.host import Host, opening_headers
 from gateway.errors import BadRequest, ContextTooLong, Refused, UnknownModel, UpstreamError
 from gateway.exchange import Call, Credential, Format, Headers, Request
+from gateway.formats.converse.models import fit_to_model, tells_its_model
 from gateway.formats.errors.verdicts import Sign, judge
 
 ACTIONS: Mapping[Format, str] = {
@@ -26,6 +28,12 @@ ACTIONS: Mapping[Format, str] = {
     "cohere_embeddings": "invoke",
 }
 """The last step of the path. A stream of Converse has one of its own."""
+_EMBEDDERS: Mapping[str, Format] = {
+    "amazon.titan-embed": "titan_embeddings",
+    "cohere.embed": "cohere_embeddings",
+}
+"""The families of models that embed, by what their names hold: each takes its own body, and no other."""
+_SIDES = {"START": "LEFT", "END": "RIGHT"}
 _IN_THE_PATH = frozenset({"model", "stream"})
 """What Bedrock refuses in a body, because the path says it."""
 
@@ -41,6 +49,8 @@ SIGNS = (
         message=re.compile("doesn.t support the model that you provided", re.IGNORECASE),
     ),
     Sign(Refused, codes=frozenset({"incompletesignatureexception", "notauthorized", "optinrequired"})),
+    # The credential is good, but this one model was not enabled for its account.
+    Sign(UnknownModel, frozenset({403}), message=re.compile("access to the model with", re.IGNORECASE)),
     # The account may not use the model, or not yet.
     Sign(Refused, frozenset({400}), message=re.compile("^operation not allowed", re.IGNORECASE)),
 )
@@ -54,16 +64,22 @@ class Bedrock:
         self.name = name
         self.host = host
 
-    def speaks(self, _model: str, /) -> tuple[Format, ...]:
-        """Return the formats that the host is configured to have, else all of Bedrock's."""
-        return self.host.formats or tuple(ACTIONS)
+    def speaks(self, model: str, /) -> tuple[Format, ...]:
+        """Return the formats of the model, among those that the host is configured to have."""
+        formats = self.host.formats or tuple(ACTIONS)
+        named = next((found for mark, found in _EMBEDDERS.items() if mark in model.lower()), None)
+        if named is not None:
+            return (named,) if named in formats else ()
+        if tells_its_model(model):
+            return tuple(each for each in formats if each not in _EMBEDDERS.values())
+        return formats
 
     def prepare(self, call: Call, model: str, credential: Credential) -> Request:
         """Write the call: its URL, its key where there is one, its body. Raises BadRequest for a bad name."""
         headers = opening_headers(self.host, call)
         if credential.secret:
             headers["authorization"] = f"Bearer {credential.secret}"
-        body = {name: value for name, value in call.members.items() if name not in _IN_THE_PATH}
+        body = {name: value for name, value in _fitted(call, model).items() if name not in _IN_THE_PATH}
         return Request(self.url(call, model), headers, msgspec.json.encode(body))
 
     def url(self, call: Call, model: str) -> str:
@@ -78,3 +94,23 @@ class Bedrock:
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Say what an error answer means; keeps the provider's message, status and body."""
         return judge(status, headers, body, SIGNS)
+
+
+def _fitted(call: Call, model: str) -> Mapping[str, Any]:
+    """Return the members of a call as its model takes them; what a client wrote itself stays as it is."""
+    if call.format == "converse" and call.translated:
+        return fit_to_model(call.members, model)
+    if call.format == "cohere_embeddings" and call.translated and "cohere.embed-v4" in model.lower():
+        return _with_sides(call.members)
+    counted = call.members.get("input")
+    if call.format != "converse_count" or not isinstance(counted, dict):
+        return call.members
+    asked = fit_to_model(counted["converse"], model)
+    asked.pop("outputConfig", None)  # the effort: where tokens are counted there is no place for it
+    return {**call.members, "input": {"converse": asked}}
+
+
+def _with_sides(members: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say where a text is cut as Embed 4 does here: the only model of Cohere's that knows sides, no ends."""
+    side = _SIDES.get(members.get("truncate", ""))
+    return members if side is None else {**members, "truncate": side}

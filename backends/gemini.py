@@ -16,6 +16,7 @@ from backends.host import Host, opening_headers
 from gateway.errors import BadRequest, QuotaSpent, UnknownModel, UpstreamError
 from gateway.exchange import Call, Credential, Format, Headers, Request
 from gateway.formats.errors.verdicts import Sign, judge
+from gateway.formats.gemini.thinking import fit_thinking
 
 METHODS: Mapping[Format, str] = {
     "gemini": ":generateContent",
@@ -76,7 +77,8 @@ class Gemini:
         if credential.secret:
             name, value = self.authorization(credential)
             headers[name] = value
-        members = {name: value for name, value in call.members.items() if name not in _IN_THE_URL}
+        kept = {name: value for name, value in call.members.items() if name not in _IN_THE_URL}
+        members = dict(fit_thinking(kept, model))
         streams = call.format == "gemini" and call.envelope.stream
         method = _STREAM if streams else METHODS[call.format]
         body = msgspec.json.encode(self.body(members, call.format, model))
@@ -97,7 +99,7 @@ class Gemini:
             asked = opened(members["requests"], list[dict[str, msgspec.Raw]])
             return {**members, "requests": [{**each, "model": name} for each in asked]}
         if format_ == "gemini_count" and "generateContentRequest" in members:
-            asked = opened(members["generateContentRequest"], dict[str, msgspec.Raw])
+            asked = fit_thinking(opened(members["generateContentRequest"], dict[str, msgspec.Raw]), model)
             return {**members, "generateContentRequest": {**asked, "model": name}}
         return members
 

@@ -12,12 +12,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from backends.anthropic import PATHS, VERSION
+from backends.anthropic import PATHS, VERSION, members_for
 from backends.host import Host, opening_headers
 from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange import Call, Credential, Format, Headers, Request
 from gateway.formats.errors.verdicts import judge
-from gateway.formats.messages.thinking import fit_thinking
 
 _MODELS = "/publishers/anthropic/models/"
 _OWN_VERSION = "vertex-2023-10-16"
@@ -46,7 +45,7 @@ class VertexAnthropic:
         if credential.secret:
             headers["authorization"] = f"Bearer {credential.secret}"
         members: dict[str, Any] = {
-            **fit_thinking(call.members, model),
+            **members_for(call, model),
             "anthropic_version": _version_of(call),
         }
         if call.format == "count_tokens":

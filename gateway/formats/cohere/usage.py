@@ -15,6 +15,7 @@ from typing import Any
 from gateway.exchange import Usage
 from gateway.formats.cohere.types import Logprob, Number, Tokens, UsageObject
 from gateway.formats.neutral.completion import Finish, TokenLogprob
+from gateway.formats.neutral.reading import MOST_TOKENS
 
 FINISHES: Mapping[str, Finish] = {
     "COMPLETE": "stop",
@@ -34,8 +35,6 @@ _WORDS: Mapping[Finish, str] = {
     "pause": "COMPLETE",
     "error": "ERROR",
 }
-_MOST_TOKENS = 10**12
-"""A report of more, or of less than none, is no count."""
 
 
 def read_finish(word: str) -> Finish:
@@ -99,4 +98,4 @@ def write_logprob(token: TokenLogprob) -> Logprob:
 
 
 def _count(number: Number | None) -> int:
-    return int(number) if number is not None and 0 <= number <= _MOST_TOKENS else 0
+    return int(number) if number is not None and 0 <= number <= MOST_TOKENS else 0

@@ -1,16 +1,17 @@
 """Requests in Amazon Bedrock's Converse format, to and from the neutral conversation.
 
 Must not know which model is asked: its name stands in the URL. Where models differ, what is written is
-what Claude takes.
+what Claude takes; `models.fit_to_model` makes of it what others take.
 
 What Converse demands of messages is seen to: roles alternate, so turns of the same side become one
-message; results of tools are the user's; text that is blank is left out, for it is refused.
+message; results of tools are the user's; what is refused is left out: text that is blank, and a message of
+nothing but thoughts.
 Source: Amazon Bedrock API reference, Converse (checked 2026-11); recorded traffic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -27,8 +28,9 @@ from gateway.formats.converse.content import (
 )
 from gateway.formats.converse.media import MediaWriter
 from gateway.formats.converse.tools import decode_tool_choice, decode_tools, encode_tool_config
+from gateway.formats.messages.thinking import decode_thinking, encode_effort, encode_thinking
+from gateway.formats.messages.types import ThinkingConfig
 from gateway.formats.neutral.conversation import Conversation, JsonOutput, Role, Thinking, Turn
-from gateway.formats.neutral.effort import budget_of
 from gateway.formats.neutral.parts import (
     CacheMark,
     Media,
@@ -53,9 +55,8 @@ _READ = frozenset(
 _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _INSTRUCTIONS = frozenset({"system", "developer"})
 _TIERS = frozenset({"priority", "default", "flex", "reserved"})
-_EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
-_LEAST_BUDGET_TOKENS = 1024
-"""Claude refuses to think with less."""
+_HOTTEST = 1.0
+"""The scale of temperatures ends here for every model; that of other formats at 2."""
 _NOTHING: dict[str, Any] = {"json": {}}
 """The result of a tool that gave nothing: Converse wants a block, and refuses blank text."""
 
@@ -116,26 +117,25 @@ def _decode_thinking(request: types.Request, extra: dict[str, Any]) -> Thinking 
     """Read how much to think; what else is asked of the model beyond the API goes into `extra`."""
     asked = request.additional_model_request_fields
     rest = dict(asked) if isinstance(asked, dict) else {}
-    thinking = None
-    match rest.pop("thinking", None):
-        case {"type": "enabled", "budget_tokens": int(budget), **others} if not others:
-            thinking = Thinking(budget_tokens=budget)
-        case {"type": "adaptive", **others} if not others:
-            thinking = Thinking(adaptive=True)
-        case {"type": "disabled", **others} if not others:
-            thinking = Thinking(budget_tokens=0)
-        case None:
-            pass
-        case other:
-            rest["thinking"] = other
+    config = _thinking_config(rest.get("thinking"))
+    if config is not None:
+        del rest["thinking"]
     if rest:
         extra["additionalModelRequestFields"] = rest
-    if effort := request.output_config.effort if request.output_config else "":
-        if thinking is None:
-            extra["outputConfig"] = {"effort": effort}
-        else:
-            thinking = msgspec.structs.replace(thinking, effort=effort)
-    return thinking
+    effort = request.output_config.effort if request.output_config else ""
+    if config is None and effort:
+        extra["outputConfig"] = {"effort": effort}
+    return decode_thinking(config, effort) if config else None
+
+
+def _thinking_config(value: Any) -> ThinkingConfig | None:
+    """Read Claude's own words; None for those that say more, or less, than is understood."""
+    try:
+        config = msgspec.convert(value, ThinkingConfig)
+    except msgspec.ValidationError:
+        return None
+    is_known = config.type in {"adaptive", "disabled"} or (config.type == "enabled" and config.budget_tokens)
+    return config if is_known and msgspec.to_builtins(config) == value else None
 
 
 def _decode_output(config: types.OutputConfig | None) -> JsonOutput | None:
@@ -178,17 +178,31 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
 
 def _messages(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
     writer = _Writer()
-    messages: list[dict[str, Any]] = []
-    for index, turn in enumerate(turns):
-        if turn.role in _INSTRUCTIONS:
-            continue
-        role = "assistant" if turn.role == "assistant" else "user"
-        content = writer.blocks(turn.parts, f"messages[{index}]")
-        if content and messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += content
-        elif content:
-            messages.append({"role": role, "content": content})
-    return messages
+    written = (
+        {
+            "role": "assistant" if turn.role == "assistant" else "user",
+            "content": writer.blocks(turn.parts, f"messages[{index}]"),
+        }
+        for index, turn in enumerate(turns)
+        if turn.role not in _INSTRUCTIONS
+    )
+    messages = _alternating(message for message in written if message["content"])
+    return _alternating(message for message in messages if not _is_thought(message["content"]))
+
+
+def _is_thought(content: list[dict[str, Any]]) -> bool:
+    return all("reasoningContent" in block for block in content)
+
+
+def _alternating(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put neighbours of the same role together."""
+    merged: list[dict[str, Any]] = []
+    for message in messages:
+        if merged and merged[-1]["role"] == message["role"]:
+            merged[-1]["content"] += message["content"]
+        else:
+            merged.append(message)
+    return merged
 
 
 def _system(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
@@ -205,9 +219,10 @@ def _system(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
 
 
 def _inference(conversation: Conversation) -> dict[str, Any]:
+    heat = conversation.temperature
     told = {
         "maxTokens": conversation.max_tokens,
-        "temperature": conversation.temperature,
+        "temperature": None if heat is None else min(heat, _HOTTEST),
         "topP": conversation.top_p,
         "stopSequences": list(conversation.stop) or None,
     }
@@ -215,26 +230,11 @@ def _inference(conversation: Conversation) -> dict[str, Any]:
 
 
 def _encode_thinking(conversation: Conversation) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write how much to think, as model fields and as members of `outputConfig`.
-
-    An effort alone becomes a budget, below the answer's limit in tokens because thoughts count against it;
-    where that leaves too little to think with, the model does not.
-    """
-    thinking = conversation.thinking or Thinking()
-    budget = thinking.budget_tokens
-    if thinking.adaptive:
-        asked: dict[str, Any] = {"type": "adaptive"}
-    elif budget is not None:
-        asked = {"type": "enabled", "budget_tokens": budget} if budget else {"type": "disabled"}
-    else:
-        budget = budget_of(thinking.effort) or 0
-        if conversation.max_tokens is not None:
-            budget = min(budget, conversation.max_tokens - 1)
-        if budget < _LEAST_BUDGET_TOKENS:
-            return {}, {}
-        return {"thinking": {"type": "enabled", "budget_tokens": budget}}, {}
-    output = {"effort": thinking.effort} if thinking.effort in _EFFORTS else {}
-    return {"thinking": asked}, output
+    """Write how much to think, as model fields and as members of `outputConfig`."""
+    config = encode_thinking(conversation.thinking, conversation.max_tokens)
+    effort = encode_effort(conversation.thinking)
+    fields = {"thinking": msgspec.to_builtins(config)} if config else {}
+    return fields, {"effort": effort} if effort else {}
 
 
 def _encode_output(output: JsonOutput) -> dict[str, Any]:
@@ -316,9 +316,9 @@ def _tool_use(part: ToolCall, place: str) -> dict[str, Any]:
 
 
 def _json_piece(text: str) -> dict[str, Any]:
-    """Write a result as the JSON value it is; as text when it is none."""
+    """Write a result as the JSON object it is, as text when it is anything else."""
     try:
-        return {"json": msgspec.json.decode(text)}
+        return {"json": msgspec.json.decode(text, type=dict[str, Any])}
     except (msgspec.DecodeError, RecursionError):
         return {"text": text}
 

@@ -1,5 +1,7 @@
 """Ollama chat requests in both directions.
 
+There is no choice of tools here: that none, or only some, may be called is said by declaring only these.
+
 Source: Ollama API reference, "Generate a chat message" and "Modelfile: PARAMETER" (checked 2026-11).
 """
 
@@ -20,6 +22,7 @@ from gateway.formats.neutral.conversation import (
     Role,
     Thinking,
     Tool,
+    ToolChoice,
     Turn,
 )
 from gateway.formats.neutral.effort import effort_of
@@ -158,7 +161,7 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
             message for i, turn in enumerate(conversation.turns) for message in _write_turn(i, turn, names)
         ],
         "stream": conversation.stream,
-        "tools": [_write_tool(i, tool) for i, tool in enumerate(conversation.tools)] or None,
+        "tools": _write_tools(conversation.tools, conversation.tool_choice),
         "format": _write_output(conversation.output),
         "think": _write_thinking(conversation.thinking),
         "logprobs": conversation.logprobs,
@@ -190,6 +193,21 @@ def _write_result(result: ToolResult, place: str, names: Mapping[str, str]) -> t
     )
 
 
+def _write_tools(tools: tuple[Tool, ...], choice: ToolChoice | None) -> list[Any] | None:
+    """Declare the tools that may be called."""
+    if choice is not None and choice.mode == "required":
+        raise Unsupported("Ollama cannot be made to call a tool", param="tool_choice")
+    if choice is not None and choice.mode == "none":
+        return None
+    names = choice.names if choice else ()
+    offered = (
+        (i, tool)
+        for i, tool in enumerate(tools)
+        if not names or not isinstance(tool, FunctionTool) or tool.name in names
+    )
+    return [_write_tool(i, tool) for i, tool in offered] or None
+
+
 def _write_tool(i: int, tool: Tool) -> Any:
     if isinstance(tool, FunctionTool):
         function = types.ToolFunction(tool.name, tool.description or None, tool.parameters)
@@ -206,10 +224,13 @@ def _write_output(output: JsonOutput | None) -> Any:
 
 
 def _write_thinking(thinking: Thinking | None) -> bool | str | None:
+    """Write a level where one is named or follows from a budget; a budget of 0 is off in any case."""
     if thinking is None:
         return None
-    if thinking.adaptive:
-        return True
     budget = thinking.budget_tokens
+    if budget == 0:
+        return False
     effort = thinking.effort or (effort_of(budget) if budget is not None else "")
-    return _THINK.get(effort, True) if effort else None
+    if effort:
+        return _THINK.get(effort, True)
+    return True if thinking.adaptive else None

@@ -19,6 +19,7 @@ from gateway.exchange import Usage
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.lines import LineFramer
 from gateway.formats.neutral.codec import Heading
+from gateway.formats.neutral.completion import TokenLogprob
 from gateway.formats.neutral.events import (
     Began,
     Closed,
@@ -92,20 +93,22 @@ class LineReader:
             said.append(Began(model=chunk.model, created_unix_s=read_time(chunk.created_at)))
         message = chunk.message
         if message is not None:
-            if message.thinking:
-                self._grow("thinking", message.thinking, chunk, said)
-            if message.content:
-                self._grow("text", message.content, chunk, said)
+            words = [(kind, text) for kind, text in _words_of(message) if text]
+            logprobs = read_logprobs(chunk.logprobs)
+            for left, (kind, text) in enumerate(words, 1 - len(words)):
+                # They are those of all the line's tokens: told once, with its last words.
+                self._grow(kind, text, None if left else logprobs, said)
             for call in message.tool_calls or ():
                 self._call(call, chunk, said)
         if chunk.done:
             self._end(chunk, said)
 
-    def _grow(self, kind: str, text: str, chunk: types.Chunk, said: list[Event]) -> None:
+    def _grow(
+        self, kind: str, text: str, logprobs: tuple[TokenLogprob, ...] | None, said: list[Event]
+    ) -> None:
         if self._kind != kind:
             self._close(said)
             self._open(kind, Text("") if kind == "text" else Reasoning(origin="ollama"), said)
-        logprobs = read_logprobs(chunk.logprobs) if chunk.logprobs else None
         said.append(Grew(self._parts - 1, text, logprobs=logprobs))
 
     def _call(self, call: types.ToolCall, chunk: types.Chunk, said: list[Event]) -> None:
@@ -132,6 +135,10 @@ class LineReader:
             said.append(Metered(usage))
         said.append(Finished(read_finish(chunk.done_reason, self._calls > 0), chunk.done_reason or ""))
         said.append(Ended(read_extra(chunk)))
+
+
+def _words_of(message: types.Message) -> tuple[tuple[str, str | None], ...]:
+    return ("thinking", message.thinking), ("text", message.content)
 
 
 class LineWriter:

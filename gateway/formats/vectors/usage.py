@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.exchange import Format, Usage
+from gateway.formats.neutral.reading import MOST_TOKENS
 
 Number = int | float
 
@@ -57,8 +58,6 @@ _openai = msgspec.json.Decoder(_OpenAI)
 _google = msgspec.json.Decoder(_Google)
 _titan = msgspec.json.Decoder(_Titan)
 _ollama = msgspec.json.Decoder(_Ollama)
-_MOST = 10**12
-"""A report of more, or of less than none, is no count."""
 
 
 def read_vector_usage(body: bytes, wire: Format) -> Usage | None:
@@ -94,7 +93,7 @@ def _usage(
     tokens: Number | None, images: Number | None = None, searches: Number | None = None
 ) -> Usage | None:
     told = [number for number in (tokens, images, searches) if number is not None]
-    if not told or min(told) < 0 or max(told) > _MOST:
+    if not told or min(told) < 0 or max(told) > MOST_TOKENS:
         return None
     seen = int(images or 0)
     return Usage(int(tokens or 0) + seen, image_input_tokens=seen, searches=int(searches or 0))

@@ -86,6 +86,31 @@ def test_a_translated_call_thinks_in_the_words_of_its_model(model: str, thinking
 
 
 @pytest.mark.parametrize(
+    ("model", "takes"),
+    [
+        ("claude-haiku-4-5", True),
+        ("claude-sonnet-4-6", True),
+        ("us.anthropic.claude-opus-4-6-v1", True),
+        ("claude-opus-4-7", False),
+        ("claude-sonnet-5", False),
+        ("claude-haiku-5-5@20261001", False),
+        ("kimi-k2", True),
+    ],
+)
+def test_a_translated_call_does_not_ask_for_sampling_that_its_model_refuses(model: str, takes: bool) -> None:
+    members = {"messages": [], "max_tokens": 9, "temperature": 0.2, "top_k": 5}
+    asked = msgspec.structs.replace(call(), members=members, translated=True)
+    body = json.loads(BACKEND.prepare(asked, model, KEY).body)
+    assert ({"temperature", "top_k"} <= body.keys()) is takes
+    assert ("temperature" in body) is takes
+
+
+def test_a_clients_own_sampling_is_for_the_provider_to_refuse() -> None:
+    asked = msgspec.structs.replace(call(), members={"temperature": msgspec.Raw(b"0.2")})
+    assert json.loads(BACKEND.prepare(asked, "claude-sonnet-5", KEY).body)["temperature"] == 0.2
+
+
+@pytest.mark.parametrize(
     ("status", "code", "message", "kind"),
     [
         (400, "invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum", ContextTooLong),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from rig import recordings
 from rig.recordings import Recording, parameters
@@ -12,6 +13,7 @@ from unit.stand_ins import SECRET, call
 
 from backends.bedrock import ACTIONS, Bedrock
 from backends.host import Host
+from gateway.config.providers import FACTS
 from gateway.errors import (
     BadRequest,
     ContextTooLong,
@@ -28,6 +30,7 @@ from gateway.errors import (
 from gateway.exchange import Credential, Format
 
 PLACE = "https://bedrock-runtime.us-east-1.amazonaws.com"
+ARN = "arn:aws:bedrock:us-east-1:123456789012"
 BACKEND = Bedrock("b", Host(PLACE))
 KEY = Credential("b#1", SECRET)
 SIGNED = Credential("b", "")
@@ -89,6 +92,76 @@ def test_it_speaks_what_it_is_configured_to_else_all() -> None:
     assert Bedrock("b", Host(PLACE, ("converse",))).speaks("m") == ("converse",)
 
 
+@pytest.mark.parametrize(
+    ("model", "formats"),
+    [
+        ("amazon.titan-embed-text-v2:0", ("titan_embeddings",)),
+        ("us.cohere.embed-v4:0", ("cohere_embeddings",)),
+        (f"{ARN}:foundation-model/cohere.embed-english-v3", ("cohere_embeddings",)),
+        ("us.anthropic.claude-sonnet-4-6", ("converse", "converse_count")),
+        (f"{ARN}:application-inference-profile/abc", tuple(ACTIONS)),
+    ],
+)
+@pytest.mark.parametrize("host", [Host(PLACE), Host(PLACE, FACTS["bedrock"].formats)])
+def test_a_model_speaks_its_own_formats_only(host: Host, model: str, formats: tuple[Format, ...]) -> None:
+    assert Bedrock("b", host).speaks(model) == formats
+
+
+def test_a_model_that_embeds_is_of_no_use_where_only_converse_is_spoken() -> None:
+    assert Bedrock("b", Host(PLACE, ("converse",))).speaks("cohere.embed-english-v3") == ()
+
+
+ADAPTIVE = {
+    "messages": MESSAGES,
+    "additionalModelRequestFields": {"thinking": {"type": "adaptive"}},
+    "outputConfig": {"effort": "high"},
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "written"),
+    [
+        ("openai.gpt-oss-120b-1:0", {"additionalModelRequestFields": {"reasoning_effort": "high"}}),
+        ("meta.llama3-3-70b-instruct-v1:0", {}),
+    ],
+)
+def test_a_translated_call_is_fitted_to_its_model(model: str, written: dict[str, Any]) -> None:
+    sent = msgspec.structs.replace(call("converse"), members=ADAPTIVE, translated=True)
+    assert json.loads(BACKEND.prepare(sent, model, KEY).body) == {"messages": MESSAGES, **written}
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "written"),
+    [
+        ("cohere.embed-v4:0", "START", "LEFT"),
+        ("us.cohere.embed-v4:0", "END", "RIGHT"),
+        ("cohere.embed-v4:0", "NONE", "NONE"),
+        ("cohere.embed-english-v3", "END", "END"),
+    ],
+)
+def test_where_a_text_is_cut_is_said_in_the_words_of_the_model(model: str, asked: str, written: str) -> None:
+    members = {"texts": ["a"], "truncate": asked}
+    sent = msgspec.structs.replace(call("cohere_embeddings"), members=members, translated=True)
+    assert json.loads(BACKEND.prepare(sent, model, KEY).body) == {"texts": ["a"], "truncate": written}
+    itself = msgspec.structs.replace(sent, translated=False)
+    assert json.loads(BACKEND.prepare(itself, model, KEY).body)["truncate"] == asked
+
+
+def test_what_a_client_wrote_itself_is_not_touched() -> None:
+    sent = msgspec.structs.replace(call("converse"), members=ADAPTIVE)
+    assert json.loads(BACKEND.prepare(sent, "meta.llama3-3-70b-instruct-v1:0", KEY).body) == ADAPTIVE
+
+
+def test_a_count_is_asked_for_in_the_models_words_and_without_an_effort() -> None:
+    members = {"input": {"converse": ADAPTIVE}}
+    sent = msgspec.structs.replace(call("converse_count"), members=members)
+    written = json.loads(BACKEND.prepare(sent, "anthropic.claude-sonnet-4-5-20250929-v1:0", KEY).body)
+    thinking = {"thinking": {"type": "enabled", "budget_tokens": 24576}}
+    assert written == {
+        "input": {"converse": {"messages": MESSAGES, "additionalModelRequestFields": thinking}}
+    }
+
+
 TOO_LONG = "Input is too long for requested model."
 MEANINGS: list[tuple[int, str, str, type[UpstreamError]]] = [
     (429, "ThrottlingException", "Too many requests, please wait before trying again.", RateLimited),
@@ -119,8 +192,9 @@ MEANINGS: list[tuple[int, str, str, type[UpstreamError]]] = [
         403,
         "AccessDeniedException",
         "You don't have access to the model with the specified model ID.",
-        Refused,
+        UnknownModel,
     ),
+    (403, "AccessDeniedException", "User: x is not authorized to perform: bedrock:InvokeModel", Refused),
     (403, "ExpiredTokenException", "The security token included in the request is expired", Refused),
     (403, "UnrecognizedClientException", "The security token included in the request is invalid.", Refused),
     (403, "InvalidSignatureException", "Signature expired: 20261121T000000Z is now earlier than", Refused),

@@ -72,6 +72,24 @@ def test_a_count_and_vectors_name_the_model_inside() -> None:
     assert json.loads(BACKEND.prepare(plain, "m", KEY).body) == json.loads(embedded.body)
 
 
+def thinking(budget: int) -> dict[str, Any]:
+    return {**BODY, "generationConfig": {"thinkingConfig": {"thinkingBudget": budget}}}
+
+
+@pytest.mark.parametrize("format_", ["gemini", "gemini_count"])
+def test_a_translated_call_thinks_in_the_words_of_its_model(format_: Format) -> None:
+    body = {"generateContentRequest": thinking(0)} if format_ == "gemini_count" else thinking(0)
+    translated = Call(format_, Caller("t", "k"), Envelope("m"), body, {}, translated=True)
+    sent = json.loads(BACKEND.prepare(translated, "gemini-3-flash", KEY).body)
+    asked = sent["generateContentRequest"] if format_ == "gemini_count" else sent
+    assert asked["generationConfig"] == {"thinkingConfig": {"thinkingLevel": "MINIMAL"}}
+
+
+def test_a_clients_own_words_for_thinking_stay() -> None:
+    sent = BACKEND.prepare(call(body=thinking(0)), "gemini-3-flash", KEY)
+    assert json.loads(sent.body) == thinking(0)
+
+
 @pytest.mark.parametrize("format_", ["gemini_count", "gemini_embeddings"])
 def test_what_is_no_request_is_turned_away(format_: Format) -> None:
     with pytest.raises(BadRequest):

@@ -88,12 +88,64 @@ def test_a_developer_is_the_system_and_only_tools_have_names() -> None:
     ]
 
 
+def test_ids_of_other_providers_become_ids_that_mistral_takes_for_calls_and_results_alike() -> None:
+    ids = ("toolu_01A09q90qw90lq917835lq9", "D681PevKs", "call_1", "")
+    calls = [{"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id_ in ids]
+    results = [{"role": "tool", "tool_call_id": id_, "content": "1"} for id_ in (*ids, "of nobody")]
+    body = sent(messages=[*MESSAGES, {"role": "assistant", "content": "", "tool_calls": calls}, *results])
+    written = [one["id"] for one in body["messages"][1]["tool_calls"]]
+    answered = [message["tool_call_id"] for message in body["messages"][2:]]
+    assert answered == [*written, "of nobody"]
+    assert written[1] == ids[1]
+    assert written[3] == ids[3]
+    assert len(set(written)) == 4
+    assert all(len(written[i]) == 9 and written[i].isalnum() for i in (0, 2))
+    assert body["messages"][1]["tool_calls"][0]["function"] == calls[0]["function"]
+
+
+def test_a_document_inside_the_request_is_one_by_its_data_url() -> None:
+    url = "data:application/pdf;base64,JVBERi0="
+    parts = [
+        {"type": "text", "text": "What says file_data?"},
+        {"type": "file", "file": {"file_data": url, "filename": "a.pdf"}},
+        {"type": "file", "file": {"file_id": "f-1"}},
+    ]
+    (message,) = sent(messages=[{"role": "user", "content": parts}])["messages"]
+    document = {"type": "document_url", "document_url": url, "document_name": "a.pdf"}
+    assert message["content"] == [parts[0], document, parts[2]]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "content": "file_data"},
+        {"role": "assistant", "tool_calls": "x", "content": ""},
+        {"role": "assistant", "tool_calls": [1], "content": ""},
+        {"role": "tool", "tool_call_id": [1], "content": "file_data"},
+        {"role": "user", "content": [{"type": "file", "file": "file_data"}]},
+    ],
+)
+def test_a_malformed_message_is_for_mistral_to_refuse(message: dict[str, Any]) -> None:
+    assert sent(messages=[message])["messages"] == [message]
+
+
 def test_members_that_were_translated_are_written_like_received_ones() -> None:
     translated = msgspec.structs.replace(
         call("chat"), members={"messages": [{**MESSAGES[0], "name": "joe"}], "seed": 3}
     )
     body = json.loads(Mistral("m", Host(PLACE)).prepare(translated, "mistral-small", KEY).body)
     assert body == {"messages": MESSAGES, "random_seed": 3, "model": "mistral-small"}
+
+
+@pytest.mark.parametrize("is_translated", [False, True])
+def test_a_translated_user_does_not_speak_right_after_a_tool(is_translated: bool) -> None:
+    tool = {"role": "tool", "content": "1", "tool_call_id": "D681PevKs"}
+    asked = call("chat", messages=[*MESSAGES, tool, tool, *MESSAGES, *MESSAGES])
+    asked = msgspec.structs.replace(asked, translated=is_translated)
+    body = json.loads(Mistral("m", Host(PLACE)).prepare(asked, "mistral-small", KEY).body)
+    between = ["assistant"] if is_translated else []
+    roles = [message["role"] for message in body["messages"]]
+    assert roles == ["user", "tool", "tool", *between, "user", "user"]
 
 
 @pytest.mark.parametrize("messages", ["text", 7, None, [1], {"role": "user"}])

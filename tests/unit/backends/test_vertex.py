@@ -41,6 +41,32 @@ def test_what_is_counted_is_not_wrapped(body: object) -> None:
     assert json.loads(request.body) == {"contents": BODY["contents"]}
 
 
+TOOL_USE = {
+    "contents": [
+        {"role": "model", "parts": [{"functionCall": {"id": "toolu_1", "name": "f", "args": {"id": 1}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "toolu_1", "name": "f", "response": {}}}]},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "keeps"), [("gemini-2.5-pro", False), ("gemini-3-pro", True), ("gemini-flash-latest", True)]
+)
+@pytest.mark.parametrize("format_", ["gemini", "gemini_count"])
+def test_older_models_are_shown_no_ids_of_calls(format_: Format, model: str, keeps: bool) -> None:
+    wrapped = {"generateContentRequest": TOOL_USE} if format_ == "gemini_count" else TOOL_USE
+    translated = Call(format_, Caller("t", "k"), Envelope("fast"), wrapped, {}, translated=True)
+    sent = json.loads(BACKEND.prepare(translated, model, TOKEN).body)
+    asked, answered = (content["parts"][0] for content in sent["contents"])
+    given = {"id": "toolu_1"} if keeps else {}
+    assert asked == {"functionCall": {**given, "name": "f", "args": {"id": 1}}}
+    assert answered == {"functionResponse": {**given, "name": "f", "response": {}}}
+
+
+def test_the_ids_in_a_clients_own_request_stay() -> None:
+    assert json.loads(BACKEND.prepare(call(body=TOOL_USE), "gemini-2.5-pro", TOKEN).body) == TOOL_USE
+
+
 def test_a_name_that_leads_elsewhere_is_turned_away() -> None:
     with pytest.raises(BadRequest):
         BACKEND.prepare(call(), "../x", TOKEN)

@@ -79,6 +79,12 @@ def test_a_translated_call_thinks_in_the_words_of_its_model() -> None:
     assert (new["thinking"], new["output_config"]) == ({"type": "adaptive"}, {"effort": "low"})
 
 
+def test_a_translated_call_does_not_ask_for_sampling_that_its_model_refuses() -> None:
+    asked = msgspec.structs.replace(call(), members={"messages": [], "temperature": 0.2}, translated=True)
+    assert "temperature" not in json.loads(BACKEND.prepare(asked, "claude-sonnet-5", TOKEN).body)
+    assert "temperature" in json.loads(BACKEND.prepare(asked, "claude-sonnet-4-6", TOKEN).body)
+
+
 def test_googles_and_anthropics_errors_are_read() -> None:
     google = {"error": {"code": 401, "message": "Expired.", "status": "UNAUTHENTICATED"}}
     assert type(BACKEND.classify(401, [], json.dumps(google).encode())) is Refused

@@ -161,6 +161,8 @@ def test_arguments_that_are_no_object_are_the_clients_fault(arguments: str) -> N
         ((Text("a"), Text(" "), Text("b")), False, [{"text": "a"}, {"text": "b"}]),
         ((Text('{"a": 1}'),), True, [{"json": {"a": 1}}]),
         ((Text("{"),), True, [{"text": "{"}]),
+        ((Text("[1]"),), True, [{"text": "[1]"}]),
+        ((Text("null"),), True, [{"text": "null"}]),
         ((), False, [{"json": {}}]),
         ((Text(""),), False, [{"json": {}}]),
         (
@@ -219,16 +221,33 @@ def test_thinking_that_a_client_brings_back_is_that_of_its_maker() -> None:
             {"reasoningContent": {"redactedContent": redacted}},
             {"reasoningContent": {"reasoningText": {"text": "t", "signature": "forebay.messages.abc"}}},
             {"reasoningContent": {"redactedContent": "/+8="}},
+            {"text": "a"},
         ],
     }
     assert decoded(message).turns[0].parts == (
         Reasoning(encrypted="Q0Y=", origin="gemini"),
         Reasoning("t", signature="abc", origin="messages"),
         Reasoning(encrypted="base64:/+8=", origin="converse"),
+        Text("a"),
     )
     assert encode_request(decoded(message))["messages"][0]["content"] == [
         {"reasoningContent": {"reasoningText": {"text": "t", "signature": "abc"}}},
         {"reasoningContent": {"redactedContent": "/+8="}},
+        {"text": "a"},
+    ]
+
+
+def test_a_message_of_nothing_but_thoughts_is_left_out() -> None:
+    thought, more = Turn("assistant", (Reasoning("t", origin="converse"),)), Turn("user", (Text("more"),))
+    assert encoded(HI, thought, more)["messages"] == [user({"text": "hi"}, {"text": "more"})]
+
+
+def test_thoughts_stay_with_the_calls_that_follow_in_a_turn_of_their_own() -> None:
+    thought = Turn("assistant", (Reasoning("t", signature="s", origin="converse"),))
+    call = Turn("assistant", (ToolCall("t1", "look"),))
+    assert [list(block) for block in encoded(HI, thought, call)["messages"][1]["content"]] == [
+        ["reasoningContent"],
+        ["toolUse"],
     ]
 
 
@@ -314,11 +333,15 @@ def test_other_tools_are_refused(tool: Any) -> None:
         (Thinking(budget_tokens=0), None, {"type": "disabled"}, None),
         (Thinking(adaptive=True), None, {"type": "adaptive"}, None),
         (Thinking(adaptive=True, effort="high"), None, {"type": "adaptive"}, "high"),
-        (Thinking(effort="low"), None, {"type": "enabled", "budget_tokens": 1024}, None),
-        (Thinking(effort="medium"), 5000, {"type": "enabled", "budget_tokens": 4999}, None),
-        (Thinking(effort="medium"), 1000, None, None),
-        (Thinking(effort="none"), None, None, None),
-        (Thinking(effort="unheard-of"), None, None, None),
+        (Thinking(budget_tokens=100), None, {"type": "enabled", "budget_tokens": 1024}, None),
+        (Thinking(budget_tokens=9000), 5000, {"type": "enabled", "budget_tokens": 2500}, None),
+        (Thinking(budget_tokens=9000), 1000, None, None),
+        (Thinking(effort="low"), None, {"type": "adaptive"}, "low"),
+        (Thinking(effort="minimal"), None, {"type": "adaptive"}, "low"),
+        (Thinking(effort="high"), 1000, {"type": "adaptive"}, "high"),
+        (Thinking(effort="none"), None, {"type": "disabled"}, None),
+        (Thinking(summary="auto"), None, {"type": "adaptive", "display": "summarized"}, None),
+        (Thinking(effort="max", visible=False), None, {"type": "adaptive", "display": "omitted"}, "max"),
     ],
 )
 def test_how_much_to_think(thinking: Thinking, max_tokens: int | None, fields: Any, effort: Any) -> None:
@@ -327,6 +350,11 @@ def test_how_much_to_think(thinking: Thinking, max_tokens: int | None, fields: A
     assert written.get("outputConfig", {}).get("effort") == effort
     again = encode_request(decode_request(members(**written)))
     assert again == written
+
+
+def test_a_temperature_ends_at_the_end_of_converses_scale() -> None:
+    assert encoded(HI, temperature=1.7)["inferenceConfig"] == {"temperature": 1.0}
+    assert encoded(HI, temperature=0.0)["inferenceConfig"] == {"temperature": 0.0}
 
 
 @pytest.mark.parametrize(

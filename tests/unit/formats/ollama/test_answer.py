@@ -115,6 +115,13 @@ def test_logprobs_come_with_their_tokens(stream: bool) -> None:
         assert json.loads(CODEC.encode_answer(seen, HEADING))["logprobs"] == body["logprobs"]
 
 
+@STREAM
+def test_logprobs_of_thinking_and_text_together_are_told_once(stream: bool) -> None:
+    tokens = [{"token": "hm", "logprob": -0.1}, {"token": "a", "logprob": -0.5}]
+    seen = answered(end(message={"thinking": "hm", "content": "a"}, logprobs=tokens), stream)
+    assert seen.choices[0].logprobs == (TokenLogprob("hm", -0.1), TokenLogprob("a", -0.5))
+
+
 def test_parts_follow_what_the_lines_hold() -> None:
     said = [{"thinking": "a", "content": ""}, {"thinking": "b"}, {"content": "c"}, {"content": "d"}]
     calls = [{"content": "", "tool_calls": [CALL]}, {"content": "", "tool_calls": [CALL]}, {"content": "e"}]

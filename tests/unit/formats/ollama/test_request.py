@@ -19,8 +19,10 @@ from gateway.formats.neutral.conversation import (
     JsonOutput,
     OpaqueTool,
     Thinking,
+    ToolChoice,
     Turn,
 )
+from gateway.formats.neutral.losses import fit
 from gateway.formats.neutral.parts import Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from gateway.formats.ollama.codec import CODEC
 
@@ -104,7 +106,10 @@ def test_options_of_this_server_alone_are_kept() -> None:
         (Thinking("max"), "high"),
         (Thinking("unheard-of"), True),
         (Thinking(budget_tokens=5000), "medium"),
+        (Thinking("high", budget_tokens=0), False),
+        (Thinking("low", budget_tokens=50_000), "low"),
         (Thinking(adaptive=True), True),
+        (Thinking("low", adaptive=True), "low"),
         (Thinking(summary="auto"), None),
         (None, None),
     ],
@@ -193,6 +198,30 @@ def test_tools_are_functions() -> None:
     with pytest.raises(Unsupported) as refusal:
         encoded(tools=(*tools, CustomTool("sql")))
     assert refusal.value.param == "tools[2]"
+
+
+@pytest.mark.parametrize(
+    ("choice", "declared"),
+    [
+        (None, ["f", "g"]),
+        (ToolChoice("auto"), ["f", "g"]),
+        (ToolChoice("auto", ("g",)), ["g"]),
+        (ToolChoice("none"), None),
+    ],
+)
+def test_only_tools_that_may_be_called_are_declared(choice: ToolChoice | None, declared: Any) -> None:
+    asked = Conversation((USER,), tools=(FunctionTool("f"), FunctionTool("g")), tool_choice=choice)
+    fitting, dropped = fit(asked, "chat", "ollama")
+    tools = encoded(tools=fitting.tools, tool_choice=fitting.tool_choice).get("tools")
+    assert (tools and [tool["function"]["name"] for tool in tools]) == declared
+    assert dropped == ()
+
+
+@pytest.mark.parametrize("names", [(), ("f",)])
+def test_a_call_cannot_be_forced(names: tuple[str, ...]) -> None:
+    with pytest.raises(Unsupported) as refusal:
+        encoded(tools=(FunctionTool("f"),), tool_choice=ToolChoice("required", names))
+    assert refusal.value.param == "tool_choice"
 
 
 @pytest.mark.parametrize(
