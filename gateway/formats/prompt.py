@@ -1,7 +1,7 @@
 """The text of a request, for counting when the upstream never told its size.
 
-Walks whatever the body holds under `messages`, `prompt` or `input`, so that parts of any kind count
-by their text. Images and audio by URL or base64 are not text and are left out.
+Walks whatever the body holds where any format has its text, so that parts of any kind count by it.
+Images and audio by URL or base64 are not text and are left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-_TEXT_MEMBERS = ("messages", "prompt", "input", "tools")
+_TEXT_MEMBERS = (
+    *("messages", "prompt", "input", "tools"),
+    *("system", "instructions", "contents", "systemInstruction", "query", "documents"),
+)
 _NOT_TEXT = frozenset({"url", "data", "image_url", "file_data", "b64_json", "type", "role", "id"})
 
 

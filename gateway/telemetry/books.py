@@ -13,7 +13,7 @@ from time import monotonic
 
 from gateway.errors import GatewayError
 from gateway.exchange import Record, Usage
-from gateway.formats.chat.prompt import decode_prompt
+from gateway.formats.prompt import decode_prompt
 from gateway.telemetry.logs import AccessLine, AccessLog
 from gateway.telemetry.metrics import Metrics
 

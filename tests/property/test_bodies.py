@@ -15,13 +15,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, TooLarge
-from gateway.formats.chat.prompt import decode_prompt
 from gateway.formats.chat.response import rename_model
 from gateway.formats.chat.usage import decode_usage
 from gateway.formats.envelope import decode_envelope, decode_members, encode_request
 from gateway.formats.errors.redaction import redact
 from gateway.formats.errors.verdicts import judge
 from gateway.formats.http.compression import decompress
+from gateway.formats.prompt import decode_prompt
 from gateway.routing.routes import Route, Routes, allows, is_glob
 
 VALUES = st.recursive(

@@ -17,7 +17,6 @@ from rig.conversations import answer
 from rig.translation import mutations
 from rig.translation.formats import (
     APIS,
-    CLIENTS,
     FORMATS,
     LIMIT_BYTES,
     codec,
@@ -27,12 +26,11 @@ from rig.translation.formats import (
     streamed,
 )
 from rig.translation.mutations import VALUES, as_bytes, damaged, spoiled
+from rig.translation.taking import take_answer, take_members, take_request, take_stream
 from rig.translation.witness.facts import aws_frame, aws_frames
 
-from gateway.errors import BadRequest, Unsupported, UpstreamError
-from gateway.formats.neutral.conversation import Conversation
-from gateway.formats.neutral.events import Closed, Event, Grew, Opened, join, whole
-from gateway.formats.neutral.losses import fit
+from gateway.errors import UpstreamError
+from gateway.formats.neutral.events import Closed, Grew, Opened, whole
 from gateway.formats.neutral.parts import Text
 
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -53,53 +51,6 @@ def recorded(format_: str, side: str) -> tuple[Any, ...]:
     else:
         return tuple(streamed(r) for r in found if r.status == 200 and r.is_stream and len(r.body) < 30_000)
     return tuple(sorted(values, key=lambda v: -len({p[-1] for p in mutations.places(v)}))[:SEEDS])
-
-
-def take_request(format_: str, body: Any) -> None:
-    """Decode a request and, where it is one, send it everywhere."""
-    if not isinstance(body, dict):
-        return
-    raws = {name: msgspec.Raw(as_bytes(value)) for name, value in body.items()}
-    take_members(format_, raws)
-
-
-def take_members(format_: str, raws: dict[str, msgspec.Raw]) -> None:
-    try:
-        conversation = codec(format_).decode_request(raws)
-    except (BadRequest, Unsupported):
-        return
-    assert isinstance(conversation, Conversation)
-    for target in FORMATS:
-        try:
-            kept = conversation if target == format_ else fit(conversation, format_, target)[0]
-            msgspec.json.encode(codec(target).encode_request(kept))
-        except (BadRequest, Unsupported):
-            continue
-
-
-def take_answer(format_: str, body: bytes) -> None:
-    """Decode an answer and, where it is one, write it for every client."""
-    try:
-        completion = codec(format_).decode_answer(body)
-    except UpstreamError:
-        return
-    for client in CLIENTS:
-        codec(client).encode_answer(completion, heading())
-
-
-def take_stream(format_: str, pieces: list[bytes]) -> None:
-    """Decode a stream and write what it said for every client."""
-    events: list[Event] = []
-    try:
-        decoder = codec(format_).stream_decoder(LIMIT_BYTES)
-        for piece in pieces:
-            events += decoder.feed(piece)
-        events += decoder.close()
-    except UpstreamError:
-        pass
-    join(events)
-    for client in CLIENTS:
-        stream_of(client, events, heading())
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -72,6 +72,7 @@ PROBES: dict[str, Conversation] = {
     "custom_tool": ask("Hi", tools=(CustomTool("shell", "Run it"),)),
     "image": _media("image", "image/png", data=PNG),
     "image_url": _media("image", "image/png", url="https://example.com/a.png"),
+    "image_detail": _media("image", "image/png", data=PNG, detail="low"),
     "audio_in": _media("audio", "audio/wav", data=WAV),
     "audio_url": _media("audio", "audio/wav", url="https://example.com/a.wav"),
     "file": _media("file", "application/pdf", data=PDF, name="a.pdf"),

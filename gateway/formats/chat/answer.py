@@ -16,7 +16,8 @@ import msgspec
 
 from gateway.errors import BadRequest, Failed
 from gateway.exchange import Usage
-from gateway.formats.chat.message import converted, read_parts, read_raw, write_message
+from gateway.formats.chat.content import converted
+from gateway.formats.chat.message import cite_listed, read_listed, read_parts, read_raw, write_message
 from gateway.formats.chat.types import (
     Answer,
     AnswerChoice,
@@ -31,7 +32,7 @@ from gateway.formats.chat.usage import decode_usage
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob, TopLogprob
-from gateway.formats.neutral.parts import Part, Refusal, Text, ToolCall
+from gateway.formats.neutral.parts import Citation, Part, Refusal, Text, ToolCall
 from gateway.formats.neutral.reading import read_answer
 
 _FINISHES: Mapping[str, Finish] = {
@@ -45,6 +46,9 @@ _FINISHES: Mapping[str, Finish] = {
     "model_length": "length",  # Mistral: the context window is full
     "insufficient_system_resource": "error",  # DeepSeek
     "abort": "error",  # SGLang, vLLM
+    "sensitive": "content_filter",  # Z.ai, as the next two
+    "model_context_window_exceeded": "length",
+    "network_error": "error",
     "stop_sequence": "stop_sequence",
     "max_tokens": "length",
     "tool_use": "tool_calls",
@@ -84,11 +88,11 @@ def decode_answer(body: bytes) -> Completion:
 
 def _read_completion(wire: Answer, choices: Sequence[AnswerChoice], body: bytes) -> Completion:
     in_order = sorted(enumerate(choices), key=lambda pair: pair[1].index)
-    extra = read_extra(wire)
+    extra, sources = read_extra(wire), read_listed(wire)
     if bytes(wire.usage) != _NULL:
         extra["usage"] = msgspec.json.decode(wire.usage)
     return Completion(
-        tuple(_read_choice(choice, position, body) for position, choice in in_order),
+        tuple(_read_choice(choice, position, body, sources) for position, choice in in_order),
         id=wire.id or "",
         model=wire.model or "",
         created_unix_s=int(wire.created or 0),
@@ -98,7 +102,7 @@ def _read_completion(wire: Answer, choices: Sequence[AnswerChoice], body: bytes)
     )
 
 
-def _read_choice(choice: AnswerChoice, position: int, body: bytes) -> Choice:
+def _read_choice(choice: AnswerChoice, position: int, body: bytes, sources: tuple[Citation, ...]) -> Choice:
     values: list[Any] = []
 
     def value_at(j: int) -> Any:
@@ -113,7 +117,7 @@ def _read_choice(choice: AnswerChoice, position: int, body: bytes) -> Choice:
     if message := read_raw(choice.message):
         raw["message"] = message
     return Choice(
-        parts,
+        cite_listed(parts, sources),
         finish=read_finish(choice.finish_reason, said(parts), stopped_by),
         finish_raw=choice.finish_reason or "",
         stop_sequence=stopped_by,

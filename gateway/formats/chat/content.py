@@ -8,7 +8,9 @@ OpenRouter, "Multimodal" (checked 2026-11).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+
+import msgspec
 
 from gateway.errors import BadRequest, Unsupported
 from gateway.formats.chat.types import CacheControl, ContentPart, ImageUrl
@@ -22,6 +24,7 @@ _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav
 _LIFETIMES = frozenset({"5m", "1h"})
 _NO_TYPE = "application/octet-stream"
 
+T = TypeVar("T")
 ValueAt = Callable[[int], Any]
 """Gives the JSON value of the n-th part, all of it: asked for where a kind is unknown."""
 
@@ -219,3 +222,11 @@ def _write_file(media: Media) -> dict[str, Any]:
 def address_of(media: Media) -> str:
     """Return where a medium is: its address, or a data URL that holds it."""
     return media.url or f"data:{media.media_type or _NO_TYPE};base64,{media.data}"
+
+
+def converted(value: Any, kind: type[T]) -> T | None:
+    """Return a JSON value as `kind`; None when it is something else, such as another format's."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return None

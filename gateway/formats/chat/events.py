@@ -21,7 +21,14 @@ from gateway.errors import BadRequest, Broken
 from gateway.exchange import Usage
 from gateway.formats.chat import answer as whole
 from gateway.formats.chat.content import read_content
-from gateway.formats.chat.message import goes_on, read_annotation, read_arguments, read_call, read_signature
+from gateway.formats.chat.message import (
+    read_annotation,
+    read_arguments,
+    read_call,
+    read_listed,
+    read_signature,
+)
+from gateway.formats.chat.thoughts import growths, same_thought
 from gateway.formats.chat.types import (
     Annotation,
     Audio,
@@ -29,6 +36,7 @@ from gateway.formats.chat.types import (
     ChunkChoice,
     ContentPart,
     Delta,
+    HostsOfAnswer,
     HostsOfMessage,
     Logprobs,
     ReasoningDetail,
@@ -159,8 +167,9 @@ class StreamReader:
         self._over = True
         if not self._began:
             self._begin(Chunk(), events)
+        listed = read_listed(msgspec.convert(self._extra | self._late, HostsOfAnswer))
         for voice in self._choices.values():
-            voice.end(events)
+            voice.end(events, listed)
         events.append(Ended(self._late))
 
 
@@ -169,7 +178,9 @@ class _Voice:
 
     __slots__ = (
         "_calls",
+        "_calls_open",
         "_choice",
+        "_cited",
         "_detail",
         "_kind",
         "_kinds",
@@ -189,10 +200,12 @@ class _Voice:
         self._part = self._text = -1
         self._detail: ReasoningDetail | None = None
         self._calls: dict[int, _Call] = {}
+        self._calls_open: dict[int, _Call] = {}
         self._last_call: _Call | None = None
         self._kinds: set[type[Part]] = set()
         self._raw: dict[str, Any] = {}
         self._stopped_by = ""
+        self._cited = False
         self.finish_raw = ""
 
     def hear(self, choice: ChunkChoice, events: list[Event]) -> None:
@@ -211,9 +224,12 @@ class _Voice:
             self._stopped_by = whole.read_stop(choice)
             self._raw |= whole.read_choice_raw(choice)
 
-    def end(self, events: list[Event]) -> None:
-        """Say that the choice has ended, if it told so."""
+    def end(self, events: list[Event], listed: Sequence[Citation]) -> None:
+        """Say that the choice has ended, if it told so, and what it rests on, if the text did not."""
+        if self._kind == "text" and not self._cited:
+            events += [Cited(self._part, source, self._choice) for source in listed]
         self._close(events)
+        events += [Closed(part, self._choice) for part in self._calls_open]
         finish = whole.read_finish(self.finish_raw, frozenset(self._kinds), self._stopped_by)
         if finish is not None:
             raw = self._raw or None
@@ -228,9 +244,11 @@ class _Voice:
         events.append(Opened(self._part, content, self._choice))
 
     def _close(self, events: list[Event]) -> None:
-        if self._kind:
-            self._kind = ""
+        """Close the open part; but a call that is not whole, since hosts may mix the pieces of several."""
+        if self._kind and (self._kind != "call" or self._calls_open[self._part].is_whole()):
             events.append(Closed(self._part, self._choice))
+            self._calls_open.pop(self._part, None)
+        self._kind = ""
 
     def _speak(self, delta: Delta, logprobs: Logprobs | None, events: list[Event]) -> None:
         """Go on with the text or the refusal; Opened has no place for the tokens' chances, Grew has."""
@@ -281,8 +299,8 @@ class _Voice:
 
     def _hear_detail(self, detail: ReasoningDetail, events: list[Event]) -> None:
         known, self._detail = self._detail, detail
-        if self._kind == "reasoning" and _same_thought(known, detail):
-            for what, text in _growths(detail):
+        if self._kind == "reasoning" and same_thought(known, detail):
+            for what, text in growths(detail):
                 events.append(Grew(self._part, text, what, choice=self._choice))
             return
         text, signature, encrypted = detail.text or "", detail.signature or "", detail.data or ""
@@ -307,7 +325,9 @@ class _Voice:
         if known is None or (wire.id and known.id and wire.id != known.id):
             call = read_call(wire)
             self._open("call", call, events)
-            known = self._last_call = _Call(call.id, self._part)
+            known = self._last_call = self._calls_open[self._part] = _Call(
+                call.id, self._part, [call.arguments]
+            )
             if index is not None:
                 self._calls[index] = known
             return
@@ -315,6 +335,7 @@ class _Voice:
         if said is None and wire.function is not None:
             said = read_arguments(wire.function.arguments)
         if said:
+            known.said.append(said)
             events.append(Grew(known.part, said, "arguments", choice=self._choice))
         if signature := read_signature(wire.extra_content):
             events.append(Grew(known.part, signature, "signature", choice=self._choice))
@@ -336,6 +357,7 @@ class _Voice:
     def _hear_source(self, annotation: Annotation, events: list[Event]) -> None:
         source = read_annotation(annotation)
         if isinstance(source, Citation) and self._text >= 0:
+            self._cited = True
             events.append(Cited(self._text, source, self._choice))
         else:
             value = source.raw if isinstance(source, Citation) else source.value
@@ -354,25 +376,16 @@ class _Voice:
 
 
 class _Call(msgspec.Struct, frozen=True, gc=False):
-    """A call that has begun: its id, and the number of its part."""
+    """A call that has begun: its id, the number of its part, the pieces of its arguments."""
 
     id: str
     part: int
+    said: list[str]
 
-
-def _same_thought(known: ReasoningDetail | None, detail: ReasoningDetail) -> bool:
-    """Tell whether a detail goes on with the open thought; one that brings an id begins another."""
-    if known is None:
-        return not detail.index and not detail.id
-    return goes_on(known, detail) and (not detail.id or known.id == detail.id)
-
-
-def _growths(detail: ReasoningDetail) -> Iterator[tuple[Growth, str]]:
-    if detail.text:
-        yield "text", detail.text
-    if detail.summary:
-        yield "summary", detail.summary
-    if detail.signature:
-        yield "signature", detail.signature
-    if detail.data:
-        yield "encrypted", detail.data
+    def is_whole(self) -> bool:
+        """Tell whether the arguments are whole JSON."""
+        try:
+            msgspec.json.decode("".join(self.said))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return False
+        return True

@@ -9,39 +9,45 @@ way than our own. The latter go back as they came while they still say the same.
 
 Must not know requests, answers or streams.
 Sources: OpenAI API reference, "Chat Completions: messages"; DeepSeek API reference, "Reasoning model";
-OpenRouter, "Reasoning tokens"; Google, "OpenAI compatibility: thought signatures" (checked 2026-11).
+OpenRouter, "Reasoning tokens"; Google, "OpenAI compatibility: thought signatures"; Perplexity API reference,
+"Chat completions": search_results; xAI, "Live search": citations (checked 2026-11).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import msgspec
 
-from gateway.formats.chat.content import ValueAt, read_content, write_content, write_part
+from gateway.formats.chat.content import ValueAt, converted, read_content, write_content, write_part
+from gateway.formats.chat.thoughts import read_thoughts
 from gateway.formats.chat.types import (
     Annotation,
     Audio,
     ContentPart,
+    HostsOfAnswer,
     HostsOfMessage,
     Message,
-    ReasoningDetail,
 )
 from gateway.formats.chat.types import ToolCall as WireCall
 from gateway.formats.neutral.parts import Citation, Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from gateway.formats.neutral.seals import seal
-
-T = TypeVar("T")
 
 _BETWEEN = "\n\n"
 """Between two thoughts where they are written as one text."""
 
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 
-_PASSED_ON = HostsOfMessage.__struct_fields__
+LISTED = "listed"
+"""The `raw` of a source that stands in a list beside the choices, and goes back there, not into a message."""
+
 _NO_SPAN = 0
 """OpenAI's SDKs want numbers where a citation tells no span: an empty one at the beginning."""
+
+_PASSED_ON = HostsOfMessage.__struct_fields__
+NO_ARGUMENTS = "{}"
+"""What OpenAI's models write for a function without arguments: clients and hosts parse whatever is there."""
 
 
 def read_parts(message: Message, where: str, value_at: ValueAt, legacy_id: str) -> tuple[Part, ...]:
@@ -97,7 +103,7 @@ def write_message(parts: Sequence[Part], raw: Any, *, answer: bool) -> dict[str,
         signature = next((part.signature for part in said if isinstance(part, Text) and part.signature), "")
         message |= write_signature(signature, "gemini")
     message |= _write_sound(parts, answer=answer)
-    if annotations := write_annotations(parts):
+    if annotations := write_annotations(parts, answer=answer):
         message["annotations"] = annotations
     message |= _write_calls([part for part in parts if isinstance(part, ToolCall)], raw)
     return message | {name: raw[name] for name in _PASSED_ON if name in raw}
@@ -127,61 +133,6 @@ def _as_it_came(parts: Sequence[Part], raw: dict[str, Any]) -> dict[str, Any]:
     again = read_content(content, "content", raw["content"].__getitem__)
     said = [part for part in parts if isinstance(part, Text | Reasoning | Media | Opaque)]
     return {"content": raw["content"]} if again == said else {}
-
-
-def converted(value: Any, kind: type[T]) -> T | None:
-    """Return a JSON value as `kind`; None when it is something else, such as another format's."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        return None
-
-
-class Thoughtful(Protocol):
-    """What may hold thoughts: a message or a delta."""
-
-    reasoning_content: str | None
-    reasoning: str | None
-    reasoning_details: list[ReasoningDetail] | None
-
-
-def read_thoughts(message: Thoughtful) -> list[Reasoning]:
-    """Read the thoughts of a whole message; the plain text counts only where the details have no words."""
-    thoughts: list[Reasoning] = []
-    last: ReasoningDetail | None = None
-    for detail in message.reasoning_details or ():
-        if last is not None and goes_on(last, detail):
-            thoughts[-1] = _longer(thoughts[-1], detail)
-        else:
-            thoughts.append(_longer(Reasoning(origin="chat"), detail))
-        last = detail
-    thoughts = [thought for thought in thoughts if thought != Reasoning(origin="chat", id=thought.id)]
-    said = message.reasoning_content or message.reasoning or ""
-    if said and not any(thought.text or thought.summary for thought in thoughts):
-        if len(thoughts) == 1:
-            return [msgspec.structs.replace(thoughts[0], text=said)]
-        return [Reasoning(said, origin="chat"), *thoughts]
-    return thoughts
-
-
-def goes_on(last: ReasoningDetail, detail: ReasoningDetail) -> bool:
-    """Tell whether two details are of one thought: the same index, and no two ids."""
-    same_index = detail.index is not None and detail.index == last.index
-    return same_index and not (detail.id and last.id and detail.id != last.id)
-
-
-def _longer(thought: Reasoning, detail: ReasoningDetail) -> Reasoning:
-    summary = thought.summary
-    if detail.summary:
-        summary = ("".join([*summary, detail.summary]),)
-    return Reasoning(
-        thought.text + (detail.text or ""),
-        summary,
-        thought.signature + (detail.signature or ""),
-        thought.encrypted + (detail.data or ""),
-        thought.id or detail.id or "",
-        thought.origin,
-    )
 
 
 def write_thoughts(thoughts: Sequence[Reasoning]) -> dict[str, Any]:
@@ -248,11 +199,11 @@ def write_signature(signature: str, origin: str) -> dict[str, Any]:
     return {"extra_content": {"google": {"thought_signature": seal(signature, origin, "chat")}}}
 
 
-def write_call(call: ToolCall) -> dict[str, Any]:
-    """Write a tool call."""
+def write_call(call: ToolCall, nothing: str = NO_ARGUMENTS) -> dict[str, Any]:
+    """Write a tool call; `nothing` stands for the arguments where the model wrote none."""
     if call.custom:
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    function = {"name": call.name, "arguments": call.arguments}
+    function = {"name": call.name, "arguments": call.arguments or nothing}
     signature = write_signature(call.signature, call.origin)
     return {"id": call.id, "type": "function", "function": function, **signature}
 
@@ -261,7 +212,7 @@ def _write_calls(calls: Sequence[ToolCall], raw: dict[str, Any]) -> dict[str, An
     if not calls:
         return {}
     if raw.get("function_call") is True and len(calls) == 1:
-        return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments}}
+        return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments or NO_ARGUMENTS}}
     return {"tool_calls": [write_call(call) for call in calls]}
 
 
@@ -292,6 +243,14 @@ def _write_sound(parts: Sequence[Part], *, answer: bool) -> dict[str, Any]:
             id_ = part.file_id or (isinstance(part.raw, dict) and part.raw.get("id"))
             return {"audio": {"id": id_}} if id_ else {}
     return {}
+
+
+class SearchResult(msgspec.Struct):
+    """A page that Perplexity found; the numbers in its answer's text count them from 1."""
+
+    url: str = ""
+    title: str | None = None
+    snippet: str | None = None
 
 
 def read_annotation(annotation: Annotation) -> Citation | Opaque:
@@ -332,12 +291,35 @@ def write_citation(citation: Citation) -> dict[str, Any]:
     return {"type": "url_citation", "url_citation": cited}
 
 
-def write_annotations(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Write all sources of an answer."""
+def write_annotations(parts: Sequence[Part], *, answer: bool) -> list[dict[str, Any]]:
+    """Write all sources of an answer; in a request only those that stood in such a message before."""
     annotations: list[dict[str, Any]] = []
     for part in parts:
         if isinstance(part, Text):
-            annotations += [write_citation(citation) for citation in part.citations]
+            cited = [each for each in part.citations if each.raw != LISTED]
+            annotations += [write_citation(each) for each in cited if answer or each.origin == "chat"]
         elif isinstance(part, Opaque) and part.format == "chat" and part.kind == "annotation":
             annotations.append(part.value)
     return annotations
+
+
+def read_listed(told: HostsOfAnswer) -> tuple[Citation, ...]:
+    """Read the sources that Perplexity and xAI list beside the choices: with titles, or bare addresses."""
+    if isinstance(told.search_results, list) and told.search_results:
+        found = [converted(each, SearchResult) for each in told.search_results]
+        results = [each for each in found if each is not None and each.url]
+        return tuple(
+            Citation(each.url, each.title or "", each.snippet or "", origin="chat", raw=LISTED)
+            for each in results
+        )
+    urls = told.citations if isinstance(told.citations, list) else []
+    return tuple(Citation(url, origin="chat", raw=LISTED) for url in urls if isinstance(url, str) and url)
+
+
+def cite_listed(parts: tuple[Part, ...], sources: tuple[Citation, ...]) -> tuple[Part, ...]:
+    """Give listed sources to the first text, where no text names its own."""
+    texts = [part for part in parts if isinstance(part, Text)]
+    if not sources or not texts or any(part.citations for part in texts):
+        return parts
+    first = parts.index(texts[0])
+    return (*parts[:first], msgspec.structs.replace(texts[0], citations=sources), *parts[first + 1 :])

@@ -157,6 +157,10 @@ def _read_stop(wire: Request, _: ValueOf) -> tuple[str, ...]:
     return (wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ())
 
 
+_DECLARED = frozenset({"", "function", "custom"})
+"""Types of tools that have to say more of themselves; others are the provider's own."""
+
+
 def _read_tools(wire: Request, value_of: ValueOf) -> tuple[Tool, ...]:
     tools: list[Tool] = []
     values: Any = None
@@ -165,6 +169,9 @@ def _read_tools(wire: Request, value_of: ValueOf) -> tuple[Tool, ...]:
             tools.append(_function(tool.function, tool))
         elif tool.custom is not None:
             tools.append(CustomTool(tool.custom.name, tool.custom.description or "", tool.custom.format))
+        elif tool.type in _DECLARED:
+            missing = tool.type or "type"
+            raise BadRequest(f"tools[{i}].{missing} is missing", param=f"tools[{i}].{missing}")
         else:
             values = value_of("tools") if values is None else values
             tools.append(OpaqueTool("chat", tool.type, values[i]))

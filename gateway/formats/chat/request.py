@@ -38,6 +38,8 @@ _ROLES: Mapping[str, Role] = {
 }
 _KNOWN = frozenset(Request.__struct_fields__) - frozenset(HostsOfRequest.__struct_fields__)
 _NULL = b"null"
+_ANNOTATIONS = "messages.annotations"
+"""The name in `extra` of the sources of earlier answers, which no other format takes back."""
 
 
 class _Values:
@@ -71,6 +73,8 @@ def _read_conversation(wire: Request, members: Mapping[str, msgspec.Raw]) -> Con
         if name not in _KNOWN and bytes(value) != _NULL
     }
     turns = tuple(_read_turns(wire.messages, _Values(members)))
+    if any(isinstance(part, Text) and part.citations for turn in turns for part in turn.parts):
+        extra[_ANNOTATIONS] = True
     options = read_options(wire, lambda name: msgspec.json.decode(members[name]))
     return Conversation(turns=turns, stream=bool(wire.stream), extra=extra, **options)
 
@@ -95,7 +99,8 @@ def _read_turns(messages: list[Message], values: _Values) -> Iterator[Turn]:
             yield _result(message, parts, where, legacy_id)
         else:
             parts = _signed(tuple(_unsealed(part) for part in parts), read_signature(message.extra_content))
-            yield Turn(role, parts, name=message.name or "", raw=read_raw(message) or None)
+            raw = {**read_raw(message), **({"role": role} if role == "developer" else {})}
+            yield Turn(role, parts, name=message.name or "", raw=raw or None)
 
 
 def _result(message: Message, parts: tuple[Part, ...], where: str, legacy_id: str) -> Turn:
@@ -141,7 +146,8 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
     }
     if conversation.stream:
         members |= {"stream": True, "stream_options": {"include_usage": True}}
-    return {**members, **write_options(conversation), **conversation.extra}
+    own = {name: value for name, value in conversation.extra.items() if name != _ANNOTATIONS}
+    return {**members, **write_options(conversation), **own}
 
 
 def _write_turn(turn: Turn) -> Iterator[dict[str, Any]]:
@@ -154,7 +160,13 @@ def _write_turn(turn: Turn) -> Iterator[dict[str, Any]]:
         parts = [_acceptable(part) for part in turn.parts if not _is_strange(part)]
         yield {"role": turn.role, **named, **write_message(parts, turn.raw, answer=False)}
     else:
-        yield {"role": turn.role, **named, "content": write_content(turn.parts) or ""}
+        yield {"role": _asking_role(turn), **named, "content": write_content(turn.parts) or ""}
+
+
+def _asking_role(turn: Turn) -> Role:
+    """Return the role; a developer of another format is the system: every host knows it, and OpenAI too."""
+    own = isinstance(turn.raw, dict) and turn.raw.get("role") == turn.role
+    return "system" if turn.role == "developer" and not own else turn.role
 
 
 def _write_result(result: ToolResult, raw: Any) -> dict[str, Any]:

@@ -28,7 +28,10 @@ from gateway.formats.chat.answer import (
 from gateway.formats.chat.content import write_part
 from gateway.formats.chat.errors import encode_error_event
 from gateway.formats.chat.message import (
+    LISTED,
+    NO_ARGUMENTS,
     needs_details,
+    write_annotations,
     write_audio,
     write_call,
     write_citation,
@@ -65,7 +68,7 @@ _REASONING_KINDS = {"text": "text", "summary": "summary", "signature": "text", "
 class _Line:
     """A part under way: its content as it was opened, its choice, its place among the parts of its kind."""
 
-    __slots__ = ("before", "choice", "content", "detailed", "index")
+    __slots__ = ("argued", "before", "choice", "content", "detailed", "index")
 
     def __init__(self, content: Part, choice: int, index: int) -> None:
         self.content = content
@@ -73,6 +76,7 @@ class _Line:
         self.index = index
         self.before = b""
         self.detailed = False
+        self.argued = isinstance(content, ToolCall) and bool(content.custom or content.arguments)
 
 
 class _Count:
@@ -151,8 +155,8 @@ class StreamWriter:
         line.before = self._head + choice + b',"delta":{"content":'
         delta: dict[str, Any] = {"content": content.text} if content.text else {}
         delta |= write_signature(content.signature, "gemini")
-        if content.citations:
-            delta["annotations"] = [self._source(write_citation(each), count) for each in content.citations]
+        if annotations := write_annotations([content], answer=True):
+            delta["annotations"] = [self._source(each, count) for each in annotations]
         return self._delta(line.choice, delta)
 
     def _source(self, annotation: Mapping[str, Any], count: _Count) -> dict[str, Any]:
@@ -190,7 +194,7 @@ class StreamWriter:
             return b""
         line.index = count.calls
         count.calls += 1
-        return self._delta(line.choice, {"tool_calls": [{"index": line.index, **write_call(content)}]})
+        return self._delta(line.choice, {"tool_calls": [{"index": line.index, **write_call(content, "")}]})
 
     def media(self, line: _Line, count: _Count) -> bytes:
         """Write an image, or the beginning of a sound."""
@@ -247,6 +251,7 @@ class StreamWriter:
 
     def _argument(self, line: _Line, event: Grew) -> bytes:
         call = line.content
+        line.argued = line.argued or (event.what == "arguments" and bool(event.text))
         if event.what == "signature":
             members = write_signature(event.text, call.origin if isinstance(call, ToolCall) else "")
         elif isinstance(call, ToolCall) and call.custom:
@@ -256,7 +261,9 @@ class StreamWriter:
         return self._delta(event.choice, {"tool_calls": [{"index": line.index, **members}]})
 
     def cited(self, event: Cited) -> bytes:
-        """Write a source."""
+        """Write a source; those of a list stand in the list."""
+        if event.citation.raw == LISTED:
+            return b""
         count = self._counts[event.choice]
         return self._delta(
             event.choice, {"annotations": [self._source(write_citation(event.citation), count)]}
@@ -270,6 +277,7 @@ class StreamWriter:
     def finished(self, event: Finished) -> bytes:
         """Write why a choice ended."""
         start = b"" if event.choice in self._counts else self._opening(event.choice, {})
+        start += self._without_arguments(event.choice)
         kinds = frozenset(self._counts[event.choice].kinds)
         raw = write_choice_raw(event.raw) if isinstance(event.raw, dict) else {}
         choice = _choice(event.choice, {}) | {
@@ -277,6 +285,19 @@ class StreamWriter:
             **raw,
         }
         return start + self._chunk({"choices": [choice]})
+
+    def _without_arguments(self, choice: int) -> bytes:
+        """Write the arguments of functions that were called without any: clients parse them in any case.
+
+        Only the end of the choice tells: a call may go on after another one has begun.
+        """
+        bare = [
+            line
+            for line in self._lines.values()
+            if line.choice == choice and isinstance(line.content, ToolCall) and not line.argued
+        ]
+        calls = [{"index": line.index, "function": {"arguments": NO_ARGUMENTS}} for line in bare]
+        return self._delta(choice, {"tool_calls": calls} if calls else {})
 
     def metered(self, event: Metered) -> bytes:
         """Keep the usage: the last one told is written at the end."""

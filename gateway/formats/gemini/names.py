@@ -1,4 +1,4 @@
-"""Write the members of a request under one name each: clients may use two.
+"""Write the members of a request under one name each, and enums in words: clients may use two of either.
 
 Google's servers take the JSON form of protobuf: each member in camelCase or under its name in the message,
 in snake_case, and an object alone where a list of objects is meant. Names inside of values that are the
@@ -9,11 +9,13 @@ Source: Protocol Buffers, "ProtoJSON Format" (checked 2026-11); lone objects: re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, get_args, get_origin
 
 import msgspec
 
+from gateway.errors import BadRequest
 from gateway.formats.gemini.types import Message
 
 
@@ -27,6 +29,20 @@ def canonical(value: Any, kind: type[Message]) -> Any:
         name: _canonical_member(inner, members[name]) if name in members else inner
         for name, inner in named.items()
     }
+
+
+def members_of(kind: type[Message]) -> frozenset[str]:
+    """Return the names of the members of a message."""
+    return frozenset(_members(kind))
+
+
+def word_of_enum(value: str | int, numbers: Mapping[int, str], place: str) -> str:
+    """Return the word of an enum's value. Raises BadRequest for a number that is none of `numbers`."""
+    if isinstance(value, str):
+        return value.upper()
+    if value not in numbers:
+        raise BadRequest(f"{place} has no value of the number {value}", param=place)
+    return numbers[value]
 
 
 _Shape = tuple[type[Message] | None, bool]

@@ -35,6 +35,19 @@ _KINDS: dict[str, MediaKind] = {"image": "image", "audio": "audio", "video": "vi
 _TYPES = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "file": "application/pdf"}
 """Google wants a type with all data: what to say where nobody said one."""
 
+_ENDINGS = {
+    **dict.fromkeys(("jpg", "jpeg"), "image/jpeg"),
+    **{ending: f"image/{ending}" for ending in ("png", "webp", "gif", "heic", "heif")},
+    **{ending: f"audio/{ending}" for ending in ("wav", "mp3", "aac", "ogg", "flac")},
+    **{ending: f"video/{ending}" for ending in ("mp4", "mov", "webm")},
+    "pdf": "application/pdf",
+    "txt": "text/plain",
+}
+"""What the ends of URLs say of types: Vertex wants one, other clients name none."""
+
+_DETAILS = {"LOW": "low", "MEDIUM": "auto", "HIGH": "high", "ULTRA_HIGH": "high"}
+"""Google's words for the resolution of one part, and what others call it."""
+
 _FILES_OF_GOOGLE = ("gs://", "https://generativelanguage.googleapis.com/")
 _ABOUT_A_PART = frozenset({"thought", "thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata"})
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]+")
@@ -91,9 +104,8 @@ def decode_media(part: Part | ResultPart, signature: str = "") -> Media | None:
     uri = (file.file_uri or "") if file and not blob else ""
     theirs = uri.startswith(_FILES_OF_GOOGLE)
     url_safe = "-" in data or "_" in data
-    words = MediaWords(url_safe=url_safe)
-    if isinstance(part, Part):
-        words = MediaWords(part.video_metadata, part.media_resolution, url_safe=url_safe)
+    resolution = part.media_resolution if isinstance(part, Part) else None
+    words = MediaWords(resolution, url_safe=url_safe)
     return Media(
         kind=_kind(media_type, uri),
         media_type=media_type,
@@ -101,9 +113,15 @@ def decode_media(part: Part | ResultPart, signature: str = "") -> Media | None:
         data=_standard(data) if url_safe else data,
         file_id=uri if theirs else "",
         name=holder.display_name or "",
+        detail=_detail(resolution),
         signature=signature,
         raw=None if words == MediaWords() else words,
     )
+
+
+def _detail(resolution: Any) -> str:
+    level = resolution.get("level") if isinstance(resolution, dict) else None
+    return _DETAILS.get(level.removeprefix("MEDIA_RESOLUTION_"), "") if isinstance(level, str) else ""
 
 
 def _kind(media_type: str, uri: str) -> MediaKind:
@@ -176,15 +194,11 @@ def encode_part(part: neutral.Part, arguments_of: Callable[[ToolCall], Any]) -> 
 def encode_media(media: Media) -> Part:
     """Write media: their data, or the place where they are."""
     words = media.raw if isinstance(media.raw, MediaWords) else MediaWords()
-    part = Part(
-        thought_signature=media.signature or None,
-        video_metadata=words.video_metadata,
-        media_resolution=words.media_resolution,
-    )
+    part = Part(thought_signature=media.signature or None, media_resolution=words.media_resolution)
     if media.url or media.file_id:
         part.file_data = FileData(
             file_uri=media.url or media.file_id,
-            mime_type=media.media_type or None,
+            mime_type=media.media_type or _type_by_ending(media.url),
             display_name=media.name or None,
         )
         return part
@@ -195,6 +209,11 @@ def encode_media(media: Media) -> Part:
         data = data.translate({43: 45, 47: 95})
     part.inline_data = Blob(mime_type=media_type, data=data, display_name=media.name or None)
     return part
+
+
+def _type_by_ending(url: str) -> str | None:
+    path = url.partition("#")[0].partition("?")[0]
+    return _ENDINGS.get(path.rpartition("/")[2].rpartition(".")[2].lower())
 
 
 class PartValues:
@@ -237,8 +256,11 @@ def read_arguments(call: ToolCall) -> Any:
 
 
 def show_arguments(call: ToolCall) -> Any:
-    """Read the arguments of a call in an answer; what is no JSON object is kept as a text, `input`."""
+    """Read the arguments of a call in an answer; what is no JSON object is kept as a text, `input`.
+
+    No arguments are an empty object: Google's SDK does not make a call that has none.
+    """
     try:
-        return read_arguments(call)
+        return read_arguments(call) or {}
     except (BadRequest, Unsupported):
         return {"input": call.arguments}

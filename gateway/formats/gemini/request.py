@@ -9,14 +9,14 @@ Sources: Gemini API reference, "Generating content"; Gemini API, "Thought signat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.formats.gemini.names import canonical
+from gateway.formats.gemini.names import canonical, members_of
 from gateway.formats.gemini.parts import (
     CallNames,
     decode_media,
@@ -28,7 +28,15 @@ from gateway.formats.gemini.parts import (
     read_arguments,
 )
 from gateway.formats.gemini.settings import add_extras, decode_settings, encode_settings
-from gateway.formats.gemini.types import Content, FunctionResponse, Part, Request, ResultPart, Seam
+from gateway.formats.gemini.types import (
+    Content,
+    FunctionCall,
+    FunctionResponse,
+    Part,
+    Request,
+    ResultPart,
+    Seam,
+)
 from gateway.formats.neutral import parts as neutral
 from gateway.formats.neutral.check import tool_names
 from gateway.formats.neutral.conversation import Conversation, Role, Turn
@@ -48,7 +56,9 @@ _ROLES: Mapping[str | None, Role] = {
     "function": "user",
     "model": "assistant",
 }
-_PART_NAMES = frozenset(field.encode_name for field in msgspec.structs.fields(Part))
+_PART_NAMES = members_of(Part) - {"videoMetadata"}
+_CALL_NAMES = {"functionCall": members_of(FunctionCall), "functionResponse": members_of(FunctionResponse)}
+"""What is understood of a part and of the calls in it. Of a film that is cut, no other format can say how."""
 
 
 def decode_request(members: Mapping[str, msgspec.Raw]) -> Conversation:
@@ -104,13 +114,14 @@ class _Reader:
 
     def _add(self, parts: list[neutral.Part], part: Part, where: tuple[Any, str]) -> None:
         raw, place = where
+        if not _is_understood(raw):
+            parts.append(Opaque("gemini", "videoMetadata" if "videoMetadata" in raw else kind_of(raw), raw))
+            return
         if part.function_response is not None:
             parts.append(self._result(part.function_response, raw["functionResponse"], place))
             return
-        found = decode_part(part, self._names) if _PART_NAMES.issuperset(raw) else None
-        if found is None:
-            found = Opaque("gemini", kind_of(raw), raw)
-        elif isinstance(found, ToolCall):
+        found = decode_part(part, self._names) or Opaque("gemini", kind_of(raw), raw)
+        if isinstance(found, ToolCall):
             self._waiting[found.id] = found.name
         elif isinstance(found, Media):
             check_base64(found.data, f"{place}.inlineData.data")
@@ -131,6 +142,12 @@ class _Reader:
             if isinstance(part, Media):
                 check_base64(part.data, f"{place}.functionResponse.parts")
         return msgspec.structs.replace(read, call_id=call_id, name=name, parts=(*read.parts, *media))
+
+
+def _is_understood(raw: Mapping[str, Any]) -> bool:
+    return _PART_NAMES.issuperset(raw) and all(
+        names.issuperset(raw.get(call) or ()) for call, names in _CALL_NAMES.items()
+    )
 
 
 def _with_words(thought: Reasoning, parts: list[neutral.Part]) -> Reasoning:
@@ -171,7 +188,10 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
     request = encode_settings(conversation)
     instructions = [turn for turn in conversation.turns if turn.role in {"system", "developer"}]
     system = list(_encode_system(instructions))
-    members: dict[str, Any] = {"contents": _encode_contents(conversation)}
+    contents = _encode_contents(conversation)
+    if system and not contents and instructions[0].raw is None:
+        contents, system = [{"role": "user", "parts": system}], []  # Google wants something to answer
+    members: dict[str, Any] = {"contents": contents}
     if system:
         members["systemInstruction"] = {"parts": system, **_role_of(instructions[0])}
     members |= msgspec.to_builtins(request)
@@ -195,10 +215,11 @@ def _encode_contents(conversation: Conversation) -> list[dict[str, Any]]:
     functions = tool_names(conversation)
     contents = list[dict[str, Any]]()
     last: Role | None = None
-    for turn in conversation.turns:
+    for turn in _with_results_in_order(conversation.turns, list(functions)):
         if turn.role in {"system", "developer"}:
             continue
         parts = _encode_assistant(turn) if turn.role == "assistant" else _encode_user(turn, functions)
+        parts = parts if isinstance(turn.raw, Seam) else _without_blanks(parts)
         if not parts:
             continue
         joins = not turn.raw.begins if isinstance(turn.raw, Seam) else turn.role == last
@@ -210,6 +231,26 @@ def _encode_contents(conversation: Conversation) -> list[dict[str, Any]]:
             contents.append({"role": said, "parts": parts} if said else {"parts": parts})
         last = turn.role
     return contents
+
+
+def _with_results_in_order(turns: Sequence[Turn], call_ids: Sequence[str]) -> Iterator[Turn]:
+    """Put results that follow each other into one turn, in the order of their calls.
+
+    Where calls have no ids, nothing else tells the results of one function apart.
+    """
+    place = {call_id: i for i, call_id in enumerate(call_ids)}
+    for are_results, group in groupby(turns, lambda turn: turn.role == "tool" and turn.raw is None):
+        if not are_results:
+            yield from group
+            continue
+        results = [part for turn in group for part in turn.parts if isinstance(part, ToolResult)]
+        results.sort(key=lambda result: place.get(result.call_id, len(place)))
+        yield Turn("tool", tuple(results))
+
+
+def _without_blanks(parts: list[Any]) -> list[Any]:
+    """Leave out empty texts, which Google turns away: other clients send them beside calls."""
+    return [part for part in parts if part != Part(text="")] or parts
 
 
 def _encode_user(turn: Turn, functions: Mapping[str, str]) -> list[Any]:
@@ -232,16 +273,21 @@ def _encode_assistant(turn: Turn) -> list[Any]:
             if not accepts("gemini", part.origin):
                 continue
             if part.encrypted and not part.text:
+                parts += _alone(held)
                 held = part.encrypted
                 continue
         encoded = encode_part(part, read_arguments)
         if held and isinstance(encoded, Part) and not encoded.thought_signature:
             encoded.thought_signature, held = held, ""
         parts.append(encoded)
-    if held:
-        parts.append(Part(text="", thought_signature=held))
+    parts += _alone(held)
     _sign_first_call(turn, parts)
     return [part for part in parts if part is not None]
+
+
+def _alone(signature: str) -> list[Part]:
+    """Write a signature that no part is left for."""
+    return [Part(text="", thought_signature=signature)] if signature else []
 
 
 def _sign_first_call(turn: Turn, parts: list[Any]) -> None:

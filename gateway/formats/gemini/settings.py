@@ -1,11 +1,9 @@
 """How an answer is to be made, both ways: Google's tools, toolConfig and generationConfig.
 
 Members of generationConfig and toolConfig that nobody else has are kept as `generationConfig.NAME` and
-`toolConfig.NAME` among the extras. Efforts of others are written as budgets: each model takes those, levels
-only the models since Gemini 3.
+`toolConfig.NAME` among the extras.
 
-Sources: Gemini API reference, "GenerationConfig", "ToolConfig", "FunctionDeclaration"; Gemini API,
-"Thinking" (checked 2026-11).
+Source: Gemini API reference, "GenerationConfig", "ToolConfig", "FunctionDeclaration" (checked 2026-11).
 """
 
 from __future__ import annotations
@@ -16,17 +14,17 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.errors import BadRequest, Unsupported
+from gateway.exchange import Format
+from gateway.formats.gemini.names import members_of, word_of_enum
 from gateway.formats.gemini.schemas import json_schema
+from gateway.formats.gemini.thinking import decode_thinking, encode_thinking
 from gateway.formats.gemini.types import (
     DeclaredTool,
     FunctionCallingConfig,
     FunctionDeclaration,
     GenerationConfig,
-    Message,
     Request,
     SaidOutput,
-    SaidThinking,
-    ThinkingConfig,
     ToolConfig,
 )
 from gateway.formats.neutral.conversation import (
@@ -35,11 +33,9 @@ from gateway.formats.neutral.conversation import (
     FunctionTool,
     JsonOutput,
     OpaqueTool,
-    Thinking,
     Tool,
     ToolChoice,
 )
-from gateway.formats.neutral.effort import budget_of
 
 _SAME = {
     "temperature": "temperature",
@@ -62,13 +58,6 @@ _MEANINGS: dict[str, Literal["auto", "none", "required"]] = {
     "VALIDATED": "auto",
 }
 _MODALITIES = {1: "TEXT", 2: "IMAGE", 3: "AUDIO"}
-_LEVELS = {1: "LOW", 2: "HIGH", 3: "MEDIUM", 4: "MINIMAL"}
-
-_MOST_BUDGET_TOKENS = 24_576
-"""The largest budget that each model with budgets takes."""
-
-_AS_IT_LIKES = -1
-"""The budget that leaves it to the model."""
 
 JSON = "application/json"
 _PLAIN = "text/plain"
@@ -84,32 +73,30 @@ def decode_settings(request: Request, members: Mapping[str, Any]) -> dict[str, A
         settings["top_k"] = int(config.top_k)
     settings["stop"] = tuple(config.stop_sequences or ())
     settings["modalities"] = tuple(
-        _word(each, _MODALITIES, "generationConfig.responseModalities").lower()
+        word_of_enum(each, _MODALITIES, "generationConfig.responseModalities").lower()
         for each in config.response_modalities or ()
     )
     settings["output"] = _decode_output(config)
-    settings["thinking"] = _decode_thinking(config.thinking_config)
+    settings["thinking"] = decode_thinking(config.thinking_config)
     settings["tools"] = tuple(_decode_tools(request, members.get("tools") or []))
-    settings["tool_choice"] = _decode_choice(request.tool_config)
+    calling = request.tool_config.function_calling_config if request.tool_config else None
+    settings["tool_choice"] = _decode_choice(calling)
+    settings["spelling"] = _spelling(calling, settings["tool_choice"])
     settings["metadata"] = request.labels
     settings["extra"] = dict(_extras(request, members))
     return settings
 
 
-def _word(value: str | int, numbers: Mapping[int, str], place: str) -> str:
-    if isinstance(value, str):
-        return value.upper()
-    if value not in numbers:
-        raise BadRequest(f"{place} has no value of the number {value}", param=place)
-    return numbers[value]
+_NESTED = frozenset({"generationConfig", "toolConfig"})
+"""The members whose own unknown members are extras, by names like `generationConfig.NAME`."""
 
 
 def _extras(request: Request, members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Name what only this format has: what is modelled is not among the members that are walked."""
     understood = {"model", "stream", "contents", "systemInstruction", "tools", "labels"}
     for name, value in members.items():
-        if name in {"generationConfig", "toolConfig"}:
-            known = _names_of(GenerationConfig if name == "generationConfig" else ToolConfig)
+        if name in _NESTED:
+            known = members_of(GenerationConfig if name == "generationConfig" else ToolConfig)
             known -= {"retrievalConfig", "includeServerSideToolInvocations"}
             yield from ((f"{name}.{inner}", of) for inner, of in (value or {}).items() if inner not in known)
         elif name not in understood and value is not None:
@@ -119,30 +106,12 @@ def _extras(request: Request, members: Mapping[str, Any]) -> Iterator[tuple[str,
         yield "generationConfig.responseMimeType", config.response_mime_type
 
 
-def _names_of(kind: type[Message]) -> set[str]:
-    return {field.encode_name for field in msgspec.structs.fields(kind)}
-
-
 def _decode_output(config: GenerationConfig) -> JsonOutput | None:
     if config.response_json_schema is not None:
         return JsonOutput(schema=config.response_json_schema)
     if config.response_schema is not None:
         return SaidOutput(schema=json_schema(config.response_schema), said=config.response_schema)
     return JsonOutput() if config.response_mime_type == JSON else None
-
-
-def _decode_thinking(config: ThinkingConfig | None) -> Thinking | None:
-    if config is None:
-        return None
-    budget, level = config.thinking_budget, config.thinking_level
-    effort = "" if level is None else _word(level, _LEVELS, "generationConfig.thinkingConfig").lower()
-    return SaidThinking(
-        effort=effort,
-        budget_tokens=None if budget is None or budget < 0 else budget,
-        adaptive=budget == _AS_IT_LIKES,
-        visible=config.include_thoughts,
-        said=config,
-    )
 
 
 def _decode_tools(request: Request, members: list[Any]) -> Iterator[Tool]:
@@ -164,18 +133,24 @@ def _decode_declaration(said: FunctionDeclaration, place: str) -> FunctionTool:
     return DeclaredTool(said.name, said.description or "", schema, said=said)
 
 
-def _decode_choice(config: ToolConfig | None) -> ToolChoice | None:
-    calling = config.function_calling_config if config is not None else None
+def _decode_choice(calling: FunctionCallingConfig | None) -> ToolChoice | None:
     if calling is None or calling.mode is None:
         return None
     place = "toolConfig.functionCallingConfig.mode"
-    mode = _word(calling.mode, _MODES, place)
+    mode = word_of_enum(calling.mode, _MODES, place)
     if mode not in _MEANINGS:
         raise BadRequest(f"{place} must be one of {', '.join(_MEANINGS)}", param=place)
     choice = ToolChoice(_MEANINGS[mode], tuple(calling.allowed_function_names or ()))
-    if _encode_choice(choice) == calling:
+    if _encode_choice(choice).mode == mode and not calling.stream_function_call_arguments:
         return choice
     return msgspec.structs.replace(choice, format="gemini", raw=msgspec.to_builtins(calling))
+
+
+def _spelling(calling: FunctionCallingConfig | None, choice: ToolChoice | None) -> dict[Format, Any]:
+    """Keep a choice that is said in another way than ours: in numbers, with an empty list of names."""
+    if choice is None or choice.raw is not None or _encode_choice(choice) == calling:
+        return {}
+    return {"gemini": {"functionCallingConfig": calling}}
 
 
 def encode_settings(conversation: Conversation) -> Request:
@@ -184,14 +159,16 @@ def encode_settings(conversation: Conversation) -> Request:
         stop_sequences=list(conversation.stop) or None,
         top_k=conversation.top_k,
         response_modalities=[each.upper() for each in conversation.modalities] or None,
-        thinking_config=_encode_thinking(conversation.thinking),
+        thinking_config=encode_thinking(conversation.thinking),
     )
     for name, field in _SAME.items():
         setattr(config, name, getattr(conversation, field))
+    if not config.response_logprobs:  # Google turns their number away where they are not wanted
+        config.logprobs = None
     _set_output(config, conversation.output)
     return Request(
         tools=list(_encode_tools(conversation.tools)) or None,
-        tool_config=_encode_tool_config(conversation.tool_choice),
+        tool_config=_encode_tool_config(conversation),
         generation_config=None if config == GenerationConfig() else config,
         labels=conversation.metadata,
     )
@@ -201,7 +178,7 @@ def add_extras(members: dict[str, Any], extra: Mapping[str, Any]) -> None:
     """Put the members that only this format has back where they were."""
     for name, value in extra.items():
         outer, _, inner = name.partition(".")
-        if inner:
+        if outer in _NESTED and inner:
             members.setdefault(outer, {})[inner] = value
         else:
             members[name] = value
@@ -215,24 +192,6 @@ def _set_output(config: GenerationConfig, output: JsonOutput | None) -> None:
         config.response_schema = output.said
     else:
         config.response_json_schema = output.schema
-
-
-def _encode_thinking(thinking: Thinking | None) -> ThinkingConfig | None:
-    if thinking is None:
-        return None
-    if isinstance(thinking, SaidThinking):
-        return thinking.said
-    budget = thinking.budget_tokens
-    if budget is None:
-        budget = budget_of(thinking.effort)
-    if budget is None and thinking.adaptive:
-        budget = _AS_IT_LIKES
-    visible = thinking.visible if thinking.visible is not None else bool(thinking.summary) or None
-    config = ThinkingConfig(
-        include_thoughts=visible,
-        thinking_budget=None if budget is None else min(budget, _MOST_BUDGET_TOKENS),
-    )
-    return None if config == ThinkingConfig() else config
 
 
 def _encode_tools(tools: tuple[Tool, ...]) -> Iterator[Any]:
@@ -258,11 +217,15 @@ def _encode_function(tool: FunctionTool) -> FunctionDeclaration:
     )
 
 
-def _encode_tool_config(choice: ToolChoice | None) -> Any:
+def _encode_tool_config(conversation: Conversation) -> Any:
+    choice = conversation.tool_choice
     if choice is None:
         return None
-    said = choice.format == "gemini" and choice.raw is not None
-    return {"functionCallingConfig": choice.raw if said else _encode_choice(choice)}
+    if choice.format == "gemini" and choice.raw is not None:
+        return {"functionCallingConfig": choice.raw}
+    spelled = conversation.spelling.get("gemini", {}).get("functionCallingConfig")
+    said = spelled if _decode_choice(spelled) == choice else _encode_choice(choice)
+    return {"functionCallingConfig": said}
 
 
 def _encode_choice(choice: ToolChoice) -> FunctionCallingConfig:

@@ -356,7 +356,6 @@ class Seam(msgspec.Struct, frozen=True):
 class MediaWords(msgspec.Struct, frozen=True):
     """What only Google says of media; `url_safe` is the other alphabet of base64."""
 
-    video_metadata: Any = None
     media_resolution: Any = None
     url_safe: bool = False
 

@@ -8,7 +8,7 @@ Source: Anthropic API reference, "Messages", "Citations" (checked 2026-11).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,12 +17,16 @@ from gateway.formats.messages.blocks import OWN, Place, decode_mark, encode_mark
 from gateway.formats.messages.media import decode_document, decode_image, encode_media
 from gateway.formats.messages.types import Block, Citation
 from gateway.formats.neutral import parts
+from gateway.formats.neutral.conversation import Turn
 from gateway.formats.neutral.parts import Media, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
 from gateway.formats.neutral.seals import seal, unseal
 
 _UNSIGNED = "unsigned"
 """Sealed in place of a signature, so that thoughts which have none still come back to who made them: some
 providers want to see them again while tools are called."""
+
+INNER_MEMBERS = ("messages.content.citations", "document.context", "image.transformations")
+"""What blocks of a request may say that no other format has a word for: names in a conversation's `extra`."""
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -100,7 +104,7 @@ def _result(block: Block, place: Place) -> Part:
     if isinstance(content, list):
         inner = place.inner("content")
         given = tuple(
-            decode_block(one, inner.inner(i)) if one.type in _IN_RESULTS else opaque(one, inner.inner(i))
+            decode_block(one, inner.inner(i)) if one.type in _IN_RESULTS else _reference(one, inner.inner(i))
             for i, one in enumerate(content)
         )
     else:
@@ -113,6 +117,13 @@ def _result(block: Block, place: Place) -> Part:
     )
 
 
+def _reference(block: Block, place: Place) -> Opaque:
+    """Keep a block, and say in words what a search of the client's own has found among its tools."""
+    found = block.tool_name if block.type == "tool_reference" else None
+    words = f"The tool {found} is available now." if found else ""
+    return msgspec.structs.replace(opaque(block, place), words=words)
+
+
 _DECODERS: Mapping[str, Callable[[Block, Place], Part]] = {
     "text": _text,
     "image": decode_image,
@@ -122,6 +133,16 @@ _DECODERS: Mapping[str, Callable[[Block, Place], Part]] = {
     "tool_use": _call,
     "tool_result": _result,
 }
+
+
+def own_members(turns: Iterable[Turn]) -> dict[str, bool]:
+    """Name those of `INNER_MEMBERS` that a conversation uses, so that they are not lost unnamed elsewhere."""
+    said = [part for turn in turns for part in turn.parts]
+    said += [inner for part in said if isinstance(part, ToolResult) for inner in part.parts]
+    cited = any(isinstance(part, Text) and part.citations for part in said)
+    media = [part.raw[OWN] for part in said if isinstance(part, Media) and isinstance(part.raw, dict)]
+    used = (cited, any("context" in own for own in media), any("transformations" in own for own in media))
+    return {name: True for name, is_used in zip(INNER_MEMBERS, used, strict=True) if is_used}
 
 
 def encode_text(part: Text) -> Block:

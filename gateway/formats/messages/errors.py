@@ -6,11 +6,11 @@ Source: Anthropic API reference, "Errors" (checked 2026-11); the classes of its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError, Unsupported, UpstreamError
 
 _TYPES: Mapping[int, str] = {
     401: "authentication_error",
@@ -27,9 +27,17 @@ _TYPES: Mapping[int, str] = {
 """The `type` that goes with a status; other 4xx are an invalid_request_error, all others an api_error."""
 
 
-class _ErrorObject(msgspec.Struct):
+_DETAILS: Mapping[str | None, Mapping[str, Any]] = {
+    "thread": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
+}
+"""What an SDK acts on when a field is refused, by the field: Anthropic's tool runner asks for a conversation
+to be kept by the provider, and sends all of it each time once it is told that nobody does."""
+
+
+class _ErrorObject(msgspec.Struct, omit_defaults=True):
     type: str
     message: str
+    details: Mapping[str, Any] | None = None
 
 
 class _Native(msgspec.Struct):
@@ -66,7 +74,8 @@ def is_native(body: bytes) -> bool:
 
 def _object(error: GatewayError) -> _Native:
     kind = _TYPES.get(error.status) or ("invalid_request_error" if error.status < 500 else "api_error")
-    return _Native("error", _ErrorObject(kind, _message(error)))
+    details = _DETAILS.get(error.param) if isinstance(error, Unsupported) else None
+    return _Native("error", _ErrorObject(kind, _message(error), details))
 
 
 def _message(error: GatewayError) -> str:

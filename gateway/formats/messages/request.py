@@ -15,6 +15,7 @@ import msgspec
 from gateway.errors import BadRequest, Unsupported
 from gateway.formats.messages.blocks import OWN, Place
 from gateway.formats.messages.content import (
+    INNER_MEMBERS,
     decode_blocks,
     encode_call,
     encode_reasoning,
@@ -22,8 +23,10 @@ from gateway.formats.messages.content import (
     encode_text,
     is_object,
     lone_text,
+    own_members,
 )
 from gateway.formats.messages.media import encode_media
+from gateway.formats.messages.sampling import encode_sampling
 from gateway.formats.messages.thinking import (
     decode_thinking,
     encode_effort,
@@ -32,11 +35,13 @@ from gateway.formats.messages.thinking import (
     limit_of,
 )
 from gateway.formats.messages.tools import (
+    OFFERED,
     decode_choice,
     decode_tools,
     encode_choice,
     encode_tools,
     forces_a_call,
+    offered_members,
 )
 from gateway.formats.messages.types import (
     Block,
@@ -75,6 +80,9 @@ _MODELLED = frozenset(
 
 _THINKING = frozenset({"enabled", "adaptive", "disabled"})
 _TASK_BUDGET = "output_config.task_budget"
+_TURN_CONFIG = "messages.output_config"
+_INNER = frozenset({_TASK_BUDGET, _TURN_CONFIG, *INNER_MEMBERS, *(f"tools.{name}" for name in OFFERED)})
+"""Names in `extra` of members that are not at the top: they are written where they belong."""
 _TIERS = frozenset({"auto", "standard_only"})
 _NOTHING: tuple[Any, ...] = (None, (), [], {})
 _INSTRUCTING = frozenset({"system", "developer"})
@@ -95,15 +103,17 @@ def _decode(request: Request, members: Mapping[str, msgspec.Raw]) -> Conversatio
     def values() -> Any:
         return msgspec.json.decode(msgspec.json.encode(members))
 
+    tools = decode_tools(request.tools or [], Place(values, "tools"))
     choice, parallel = decode_choice(request.tool_choice, Place(values, "tool_choice"))
     output = request.output_config or OutputConfig()
     metadata = dict(request.metadata or {})
     user = metadata.pop("user_id", None)
     thinking = None if _is_foreign(request.thinking) else request.thinking
+    turns = tuple(_decode_turns(request, values))
     return Conversation(
-        turns=tuple(_decode_turns(request, values)),
+        turns=turns,
         stream=bool(request.stream),
-        tools=decode_tools(request.tools or [], Place(values, "tools")),
+        tools=tools,
         tool_choice=choice,
         parallel_tool_calls=parallel,
         output=_decode_output(output.format or request.output_format),
@@ -116,7 +126,7 @@ def _decode(request: Request, members: Mapping[str, msgspec.Raw]) -> Conversatio
         user=user if isinstance(user, str) else "",
         metadata=metadata or None,
         service_tier=request.service_tier or "",
-        extra=_decode_extra(request, members),
+        extra=_decode_extra(request, members) | offered_members(tools) | own_members(turns),
     )
 
 
@@ -135,6 +145,8 @@ def _decode_extra(request: Request, members: Mapping[str, msgspec.Raw]) -> dict[
         extra["thinking"] = request.thinking
     if request.output_config and request.output_config.task_budget is not None:
         extra[_TASK_BUDGET] = request.output_config.task_budget
+    if any(message.output_config for message in request.messages):
+        extra[_TURN_CONFIG] = True
     return extra
 
 
@@ -173,6 +185,8 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
     Raises BadRequest for arguments that are no JSON object, Unsupported for what has no name here.
     """
     messages = _encode_messages(conversation.turns)
+    if not messages:
+        raise Unsupported("the messages format needs a message beside the instructions", param="messages")
     thinking = _thinking_for(conversation, messages)
     members: dict[str, Any] = {
         "system": lone_text(_encode_system(conversation.turns)),
@@ -186,8 +200,8 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
         "stop_sequences": conversation.stop,
         "metadata": _encode_metadata(conversation),
         "service_tier": conversation.service_tier if conversation.service_tier in _TIERS else None,
-        **_encode_sampling(conversation, thinking),
-        **{name: value for name, value in conversation.extra.items() if name != _TASK_BUDGET},
+        **encode_sampling(conversation, thinking),
+        **{name: value for name, value in conversation.extra.items() if name not in _INNER},
     }
     return {name: value for name, value in members.items() if value not in _NOTHING}
 
@@ -199,26 +213,6 @@ def _thinking_for(conversation: Conversation, messages: list[Message]) -> Thinki
     if forces_a_call(conversation) or (config.type == "enabled" and lacks_thinking(messages)):
         return None
     return config
-
-
-def _encode_sampling(conversation: Conversation, thinking: ThinkingConfig | None) -> dict[str, Any]:
-    """Write how to sample: the scale of temperatures ends at 1, which is the only one while thinking.
-
-    Models since 4.1 refuse a temperature together with `top_p`: where one of the two is 1, and so changes
-    nothing, it is left out. Many clients always send both.
-    """
-    temperature, top_p, top_k = conversation.temperature, conversation.top_p, conversation.top_k
-    if temperature is not None:
-        temperature = min(temperature, 1.0)
-    if thinking is not None and thinking.type != "disabled":
-        temperature = temperature if temperature == 1 else None
-        top_p = top_p if top_p is not None and top_p >= 0.95 else None
-        top_k = None
-    if temperature is not None and top_p == 1:
-        top_p = None
-    elif temperature == 1 and top_p is not None:
-        temperature = None
-    return {"temperature": temperature, "top_p": top_p, "top_k": top_k}
 
 
 def _encode_output(conversation: Conversation) -> OutputConfig | None:
@@ -237,14 +231,15 @@ def _encode_metadata(conversation: Conversation) -> dict[str, Any]:
 
 
 def _encode_system(turns: tuple[Turn, ...]) -> list[Block]:
-    """Write all instructions, wherever they stood, as the one system prompt."""
-    return [
-        encode_text(part)
-        for turn in turns
-        if turn.role in _INSTRUCTING
-        for part in turn.parts
-        if isinstance(part, Text) and part.text
-    ]
+    """Write all instructions, wherever they stood, as the one system prompt, which holds only words."""
+    blocks: list[Block] = []
+    for i, turn in enumerate(turns):
+        for j, part in enumerate(turn.parts if turn.role in _INSTRUCTING else ()):
+            if not isinstance(part, Text):
+                place = f"messages[{i}].content[{j}]"
+                raise Unsupported(f"{place}: instructions hold only text in the messages format", param=place)
+            blocks += _encode_words(part)
+    return blocks
 
 
 def _encode_messages(turns: tuple[Turn, ...]) -> list[Message]:

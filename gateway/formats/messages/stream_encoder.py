@@ -143,7 +143,9 @@ class MessagesEncoder:
             for citation in content.citations if isinstance(content, Text) else ():
                 self._cite(part, citation, out)
         elif isinstance(content, ToolCall) and content.arguments:
-            self._say(part, _ARGUMENTS, whole_arguments(content), out)
+            # Of a function's, this may be the beginning only.
+            said = whole_arguments(content) if content.custom else content.arguments
+            self._say(part, _ARGUMENTS, said, out)
         elif isinstance(content, Reasoning):
             self._say(part, _THINKING, content.text or "\n\n".join(content.summary), out)
 

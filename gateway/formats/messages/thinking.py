@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.formats.messages.types import Message, OutputConfig, ThinkingConfig
+from gateway.formats.neutral.clashes import LEAST_BUDGET_TOKENS
 from gateway.formats.neutral.conversation import Thinking
 from gateway.formats.neutral.effort import BUDGETS, budget_of, effort_of
 
 DEFAULT_MAX_TOKENS = 32_000
 """What is sent where the client named no limit: the API requires one. OpenAI's clients expect "as much as
 the model can"; this is the largest that each model still served takes (Opus 4.1 has the least)."""
-
-LEAST_BUDGET_TOKENS = 1024
 
 _EFFORTS: Mapping[str, str] = {"minimal": "low"} | {
     word: word for word in ("low", "medium", "high", "xhigh", "max")

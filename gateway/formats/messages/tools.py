@@ -1,8 +1,9 @@
 """Tools and the choice among them, from and to the Messages API.
 
-A tool that Anthropic runs or defines, or one of the client that only Anthropic can offer in the way that is
-asked for (found by its search, called from its code), stays as it is. `eager_input_streaming` and
-`input_examples` say how a tool is offered, not what it is: other formats do without.
+A tool that Anthropic runs or defines, or one of the client that only Anthropic's code may call, stays as it
+is. `OFFERED` are members that say how a tool is offered, not what it is: other formats do without. One that
+is to be loaded late is there from the beginning then, which a client that searches itself (Claude Code) can
+live with; Anthropic's own search is a tool of its own, and refused.
 Source: Anthropic API reference, "Tools", "Tool choice" (checked 2026-11).
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import Unsupported
+from gateway.errors import BadRequest, Unsupported
 from gateway.formats.messages.blocks import OWN, Place, decode_mark, encode_mark
 from gateway.formats.messages.types import Tool as WireTool
 from gateway.formats.messages.types import ToolChoice as WireChoice
@@ -23,20 +24,35 @@ from gateway.formats.neutral.conversation import (
     ToolChoice,
 )
 
+OFFERED = ("defer_loading", "allowed_callers", "eager_input_streaming", "input_examples")
+_BY_THE_MODEL = "direct"
+"""The caller that every API knows: the model itself, not code that the provider runs."""
+
 _NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
 def decode_tools(tools: list[WireTool], place: Place) -> tuple[Tool, ...]:
-    """Read the tools of a request."""
+    """Read the tools of a request. Raises BadRequest for one without a name."""
     return tuple(_decode_tool(tool, place.inner(i)) for i, tool in enumerate(tools))
 
 
 def _decode_tool(tool: WireTool, place: Place) -> Tool:
-    kind = tool.type or "custom"
-    if kind != "custom" or tool.name is None or tool.defer_loading or tool.allowed_callers:
-        return OpaqueTool(OWN, kind, place.value())
+    if tool.type and tool.type != "custom":
+        return OpaqueTool(OWN, tool.type, place.value())
+    if not tool.name:
+        raise BadRequest(f"{place}.name is missing", param=f"{place}.name")
+    if tool.allowed_callers and _BY_THE_MODEL not in tool.allowed_callers:
+        return OpaqueTool(OWN, tool.name, place.value())
     mark = decode_mark(tool.cache_control)
-    return FunctionTool(tool.name, tool.description or "", tool.input_schema, tool.strict, mark)
+    raw = {name: value for name in OFFERED if (value := getattr(tool, name)) is not None}
+    return FunctionTool(tool.name, tool.description or "", tool.input_schema, tool.strict, mark, raw or None)
+
+
+def offered_members(tools: tuple[Tool, ...]) -> dict[str, bool]:
+    """Name the members that say how tools are offered, as far as they ask for something."""
+    raws = [tool.raw for tool in tools if isinstance(tool, FunctionTool) and tool.raw]
+    nothing: tuple[Any, ...] = (False, [], [_BY_THE_MODEL])
+    return {f"tools.{name}": True for name in OFFERED for raw in raws if raw.get(name, False) not in nothing}
 
 
 def decode_choice(choice: WireChoice | None, place: Place) -> tuple[ToolChoice | None, bool | None]:
@@ -58,10 +74,12 @@ def decode_choice(choice: WireChoice | None, place: Place) -> tuple[ToolChoice |
 def encode_tools(conversation: Conversation) -> list[Any]:
     """Write the tools that may be called. Raises Unsupported for what is not a function.
 
-    A choice among some of the tools has no name here: the others are not offered.
+    A choice among some of the tools has no name here, but for one that is forced: the others are not offered.
     """
     choice = conversation.tool_choice
-    names = choice.names if choice and len(choice.names) > 1 else ()
+    names = choice.names if choice else ()
+    if choice and choice.mode == "required" and len(names) == 1:
+        names = ()
     return [
         _encode_tool(tool, f"tools[{i}]")
         for i, tool in enumerate(conversation.tools)
@@ -80,6 +98,7 @@ def _encode_tool(tool: Tool, place: str) -> Any:
         input_schema=_schema(tool.parameters),
         strict=tool.strict,
         cache_control=encode_mark(tool.cache),
+        **(tool.raw or {}),
     )
 
 

@@ -90,6 +90,8 @@ class Message(msgspec.Struct, omit_defaults=True):
 
     role: Literal["user", "assistant", "system"]
     content: str | list[Block]
+    output_config: Any = None
+    """From this turn on: an effort of its own."""
 
 
 class Tool(msgspec.Struct, omit_defaults=True):
@@ -102,7 +104,7 @@ class Tool(msgspec.Struct, omit_defaults=True):
     cache_control: CacheControl | None = None
     type: str | None = None
     defer_loading: bool | None = None
-    allowed_callers: Any = None
+    allowed_callers: list[Any] | None = None
     eager_input_streaming: bool | None = None
     input_examples: Any = None
     # Of tools that Anthropic runs or defines.

@@ -71,7 +71,8 @@ class Codec(msgspec.Struct, frozen=True):
     `encode_request` gives the members of an upstream's body but its `model`; what the format cannot
     express was taken out before (`losses.fit`), what remains inexpressible raises Unsupported.
     `decode_answer` reads an upstream's whole answer; raises Failed when it is not one.
-    `encode_answer` writes the answer for the client.
+    `encode_answer` writes the answer for the client; raises Failed for one that ended in an error, where its
+    format has no word for that.
     `stream_decoder` takes the limit in bytes of one event.
     """
 

@@ -33,13 +33,17 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
 
 
 class FunctionTool(msgspec.Struct, frozen=True, gc=False):
-    """A function of the client. `parameters` is a JSON schema, None for a function without any."""
+    """A function of the client. `parameters` is a JSON schema, None for a function without any.
+
+    `raw` are members that say how it is offered, which only the format it came from has.
+    """
 
     name: str
     description: str = ""
     parameters: Any = None
     strict: bool | None = None
     cache: CacheMark = ""
+    raw: Any = None
 
 
 class CustomTool(msgspec.Struct, frozen=True, gc=False):

@@ -10,18 +10,19 @@ from __future__ import annotations
 import msgspec
 
 from gateway.formats.neutral.completion import Choice, Completion
-from gateway.formats.neutral.conversation import Conversation, Turn
+from gateway.formats.neutral.conversation import Conversation, FunctionTool, Tool, Turn
 from gateway.formats.neutral.events import Began, Closed, Ended, Event, Finished, Opened
-from gateway.formats.neutral.parts import Media, Part, ToolResult
+from gateway.formats.neutral.parts import Media, Opaque, Part, Text, ToolResult
 
 
 def crossing_request(conversation: Conversation) -> Conversation:
-    """Return the request without what only its own format says of turns and media.
+    """Return the request without what only its own format says of turns, tools and media.
 
     Its `extra` is the business of `losses.fit`, which refuses or names what is lost.
     """
     turns = tuple(_turn(turn) for turn in conversation.turns)
-    return msgspec.structs.replace(conversation, turns=turns)
+    tools = tuple(_tool(tool) for tool in conversation.tools)
+    return msgspec.structs.replace(conversation, turns=turns, tools=tools)
 
 
 def crossing_answer(completion: Completion) -> Completion:
@@ -45,6 +46,12 @@ def _turn(turn: Turn) -> Turn:
     return msgspec.structs.replace(turn, parts=tuple(_part(part) for part in turn.parts), raw=None)
 
 
+def _tool(tool: Tool) -> Tool:
+    if isinstance(tool, FunctionTool) and tool.raw is not None:
+        return msgspec.structs.replace(tool, raw=None)
+    return tool
+
+
 def _choice(choice: Choice) -> Choice:
     parts = tuple(_part(part) for part in choice.parts)
     return msgspec.structs.replace(choice, parts=parts, finish_raw="", raw=None)
@@ -53,7 +60,9 @@ def _choice(choice: Choice) -> Choice:
 def _part(part: Part) -> Part:
     if isinstance(part, Media) and part.raw is not None:
         return msgspec.structs.replace(part, raw=None)
-    if isinstance(part, ToolResult) and any(isinstance(inner, Media) for inner in part.parts):
+    if isinstance(part, Opaque) and part.words:
+        return Text(part.words)
+    if isinstance(part, ToolResult) and not all(isinstance(inner, Text) for inner in part.parts):
         inner = tuple(_part(inner) for inner in part.parts)
         return msgspec.structs.replace(part, parts=inner)
     return part

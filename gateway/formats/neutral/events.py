@@ -3,8 +3,8 @@
 The life of a stream: `Began`, then for each part `Opened`, any number of `Grew`, `Closed`; `Finished` for
 each choice; `Metered` whenever usage is told (the last one counts); nothing after `Ended`. Parts are
 numbered in the order of their opening, across all choices, from 0. Usually one part is open at a time,
-but parallel calls and several choices may interleave: a `Grew` may follow a `Closed` of the same part
-only where the wire did not say that the part had ended.
+but parallel calls and several choices may interleave. Nothing follows the `Closed` of a part: where the wire
+does not say that a part has ended, it is closed when no more can come.
 """
 
 from __future__ import annotations

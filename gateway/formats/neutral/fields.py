@@ -234,6 +234,10 @@ FIELDS: Mapping[str, Field] = {
             "cohere": "image_url",
         },
     ),
+    "image_detail": Field(
+        "drop",
+        {"chat": "image_url.detail", "responses": "input_image.detail", "cohere": "image_url.detail"},
+    ),
     "audio_in": Field("refuse", {"chat": "input_audio", "gemini": "inlineData", "converse": "audio"}),
     "audio_url": Field("refuse", {"gemini": "fileData"}, reads={"chat": "audio_url"}),
     "file": Field(
@@ -297,9 +301,11 @@ FIELDS: Mapping[str, Field] = {
 
 EXTRAS: Mapping[str, Mapping[str, Loss]] = {
     "chat": {
+        "messages.annotations": "drop",
         "prediction": "drop",
         "safety_identifier": "drop",
         "prompt_cache_retention": "drop",
+        "prompt_cache_options": "drop",
         "usage": "drop",
         "provider": "drop",
         "models": "drop",
@@ -331,11 +337,25 @@ EXTRAS: Mapping[str, Mapping[str, Loss]] = {
         "speed": "drop",
         "thinking": "drop",
         "output_config.task_budget": "drop",
+        "messages.output_config": "drop",
+        "messages.content.citations": "drop",
+        "document.context": "refuse",
+        "image.transformations": "drop",
+        "tools.defer_loading": "drop",
+        "tools.allowed_callers": "drop",
+        "tools.eager_input_streaming": "drop",
+        "tools.input_examples": "drop",
         "diagnostics": "drop",
         "anthropic_version": "drop",
         "anthropic_beta": "drop",
+        "fallbacks": "drop",
+        "fallback_credit_token": "drop",
+        "user_profile_id": "drop",
         "container": "refuse",
         "mcp_servers": "refuse",
+        "thread": "refuse",
+        "compaction": "refuse",
+        "billing_policy": "refuse",
         "inference_geo": "refuse",
     },
     "gemini": {

@@ -8,12 +8,13 @@ import msgspec
 
 from gateway.errors import Unsupported
 from gateway.exchange import Format
+from gateway.formats.neutral.check import place_of
+from gateway.formats.neutral.clashes import clashing
 from gateway.formats.neutral.conversation import (
     Conversation,
     CustomTool,
     FunctionTool,
     OpaqueTool,
-    ToolChoice,
     Turn,
 )
 from gateway.formats.neutral.fields import EXTRAS, FIELDS, Loss
@@ -44,7 +45,7 @@ _NOT_USED: Mapping[str, tuple[object, ...]] = {
 }
 """Values that ask for what happens anyway: nothing is lost with them."""
 
-_FREE_CHOICE = ToolChoice("auto")
+_NO_DETAIL = frozenset({"", "auto"})
 _PREFILLING = frozenset({"messages", "converse", "gemini", "ollama"})
 
 
@@ -62,11 +63,15 @@ def fit(conversation: Conversation, source: Format, target: Format) -> tuple[Con
             dropped[feature] = field.name_in(source) or feature
     if source == target:
         return conversation, tuple(dict.fromkeys(dropped.values()))
+    clashes = clashing(conversation, target)
+    dropped |= {name: FIELDS[name].name_in(source) or name for name in clashes if name not in dropped}
     known = EXTRAS.get(source, {})
     for name in conversation.extra:
         _lose(known.get(name, "refuse"), name, name, target)
         dropped[name] = name
     changes = {name: _DEFAULTS[name] for name in dropped if name in _DEFAULTS}
+    if "thinking" in clashes:  # its effort still counts, without thoughts
+        del changes["thinking"]
     if dropped:
         conversation = msgspec.structs.replace(conversation, **changes, extra={})
     return conversation, tuple(dict.fromkeys(dropped.values()))
@@ -86,14 +91,14 @@ def features(conversation: Conversation, source: Format, target: Format) -> Iter
         value = getattr(conversation, name)
         if value == _DEFAULTS[name] or value in _NOT_USED.get(name, ()):
             continue
-        if name == "tool_choice" and value == _FREE_CHOICE:
-            continue
+        if name == "tool_choice" and value.raw is None and value.mode != "required":
+            continue  # that some tools, or none, may be called can be said by declaring only these
         yield name, FIELDS[name].name_in(source)
     if conversation.output is not None:
         name = "json_object" if conversation.output.schema is None else "json_schema"
         yield name, FIELDS[name].name_in(source)
     yield from _tool_features(conversation, target)
-    yield from _turn_features(conversation.turns, target)
+    yield from _turn_features(conversation.turns, source, target)
     last = conversation.turns[-1] if conversation.turns else None
     if last is not None and last.role == "assistant" and source in _PREFILLING:
         yield "prefill", FIELDS["prefill"].name_in(source)
@@ -115,17 +120,19 @@ def _tool_features(conversation: Conversation, target: Format) -> Iterator[tuple
             _refuse_opaque(f"the tool {tool.kind!r}", f"tools[{i}]", target)
 
 
-def _turn_features(turns: tuple[Turn, ...], target: Format) -> Iterator[tuple[str, str]]:
+def _turn_features(turns: tuple[Turn, ...], source: Format, target: Format) -> Iterator[tuple[str, str]]:
     begun = False
     for i, turn in enumerate(turns):
+        place = place_of(i, source)
         if turn.role not in {"system", "developer"}:
             begun = True
         elif begun:
-            yield "late_system", f"messages[{i}]"
+            yield "late_system", place
         if turn.name:
-            yield "message_name", f"messages[{i}]"
+            yield "message_name", place
         for j, part in enumerate(turn.parts):
-            yield from _part_features(part, f"messages[{i}].content[{j}]", target)
+            inner = f"{place}.content[{j}]" if source == "chat" else place
+            yield from _part_features(part, inner, target)
 
 
 def _part_features(part: Part, place: str, target: Format) -> Iterator[tuple[str, str]]:
@@ -135,19 +142,32 @@ def _part_features(part: Part, place: str, target: Format) -> Iterator[tuple[str
         yield from _media_features(part, place)
     elif isinstance(part, ToolResult):
         yield from _result_features(part, place, target)
-    elif isinstance(part, Reasoning) and not accepts(target, part.origin):
+    elif _maker_of(part) and not accepts(target, _maker_of(part)):
         yield "reasoning_kept", place
-    elif isinstance(part, Opaque) and part.format != target:
+    elif isinstance(part, Opaque) and part.format != target and not part.words:
         _refuse_opaque(f"{part.kind!r}", place, target)
 
 
 def _result_features(part: ToolResult, place: str, target: Format) -> Iterator[tuple[str, str]]:
     if part.is_error:
         yield "tool_error", place
-    if any(not isinstance(inner, Text) for inner in part.parts):
+    if any(not (isinstance(inner, Text) or _has_words(inner)) for inner in part.parts):
         yield "media_in_tool_result", place
     for inner in part.parts:
         yield from _part_features(inner, place, target)
+
+
+def _maker_of(part: Part) -> str:
+    """Return who alone can read what a part holds of thoughts or their seal; "" where it holds none."""
+    if isinstance(part, Reasoning):
+        return part.origin or "nobody"
+    if isinstance(part, Text | ToolCall) and part.signature:
+        return (part.origin if isinstance(part, ToolCall) else "") or "gemini"
+    return ""
+
+
+def _has_words(part: Part) -> bool:
+    return isinstance(part, Opaque) and bool(part.words)
 
 
 def _media_features(part: Media, place: str) -> Iterator[tuple[str, str]]:
@@ -159,6 +179,8 @@ def _media_features(part: Media, place: str) -> Iterator[tuple[str, str]]:
     yield (f"{part.kind}_url" if part.url else row), place
     if part.cite:
         yield "citations", place
+    if part.detail not in _NO_DETAIL:
+        yield "image_detail", place
 
 
 def _refuse_opaque(what: str, place: str, target: Format) -> None:

@@ -111,12 +111,14 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 class Opaque(msgspec.Struct, frozen=True, gc=False):
     """A part that only one format knows: a tool the provider runs, its result, an item reference.
 
-    `value` is its JSON value. It goes back into `format` as it is and can go nowhere else.
+    `value` is its JSON value. It goes back into `format` as it is and can go nowhere else, unless `words`
+    say the same to any other model.
     """
 
     format: Format
     kind: str
     value: Any
+    words: str = ""
 
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False):

@@ -13,6 +13,8 @@ import msgspec
 from gateway.errors import BadRequest, Failed
 
 T = TypeVar("T")
+MOST_TOKENS = 10**12
+"""A report of more, or of less than none, is no count."""
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 
 

@@ -5,12 +5,11 @@ Nothing is decoded that need not be: what a stream used and how it ended is read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-from gateway.exchange import Call, Format, Usage
+from gateway.exchange import Call, Usage
 from gateway.formats.chat.stream import RelayedStream
+from gateway.formats.neutral.check import TURNS_IN
 from gateway.formats.neutral.losses import fit
 from gateway.formats.neutral.seals import may_hold
 from gateway.formats.passage.codecs import CODECS
@@ -19,14 +18,6 @@ from gateway.formats.passage.seam import AnswerStream, Terms
 from gateway.formats.passage.watched import DecodedStream
 from gateway.formats.passage.watching import WATCHES
 
-_SEALED_IN: Mapping[Format, str] = {
-    "chat": "messages",
-    "messages": "messages",
-    "responses": "input",
-    "gemini": "contents",
-}
-"""Where a client's earlier turns are, in which another provider's signatures may have stayed."""
-
 
 def relayed(call: Call, terms: Terms) -> RelayedPassage:
     """Relay `call` as it is, but for what other providers sealed in earlier turns.
@@ -34,7 +25,7 @@ def relayed(call: Call, terms: Terms) -> RelayedPassage:
     A conversation that was translated until now may come to an upstream of the client's own format, which
     would refuse signatures that are not its own.
     """
-    turns = call.members.get(_SEALED_IN.get(call.format, ""), b"")
+    turns = call.members.get(TURNS_IN.get(call.format, ""), b"")
     if not may_hold(bytes(turns)):
         return RelayedPassage(call, terms)
     codec = CODECS[call.format]

@@ -31,7 +31,7 @@ def translated(call: Call, wire: Format, model: str, terms: Terms) -> Passage:
         return _vectors(call, wire, model)
     client, upstream = CODECS[call.format], CODECS[wire]
     asked = client.decode_request(call.members)
-    check(asked)
+    check(asked, call.format)
     fitting, dropped = fit(asked, call.format, wire)
     heading = Heading(
         id=terms.call_id.removeprefix("call_"),
@@ -163,7 +163,9 @@ def _counting(call: Call, wire: Format, model: str) -> Passage:
     """Ask another provider how many tokens a request has."""
     asked = CODECS["messages"].decode_request(call.members)
     fitting, dropped = fit(asked, "messages", COUNTED_IN[wire])
-    sent = msgspec.structs.replace(call, format=wire, members=encode_count(fitting, wire, model))
+    sent = msgspec.structs.replace(
+        call, format=wire, members=encode_count(crossing_request(fitting), wire, model)
+    )
 
     def decode(body: bytes) -> tuple[bytes, Usage | None]:
         return encode_counted(decode_count(body, wire)), Usage()

@@ -9,7 +9,7 @@ Source: as in `types`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,7 +42,11 @@ _FINISHES: Mapping[str, Finish] = {
 _UNFINISHED = frozenset({"queued", "in_progress", "cancelled"})
 """The states of an answer that has not ended. One of another format that told no reason is whole."""
 
-_REASONS: Mapping[Finish, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_REASONS: Mapping[Finish, str] = {
+    "length": "max_output_tokens",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+}
 
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 """The words for it here: other formats say "standard" or "on_demand", and typed clients read no others."""
@@ -163,7 +167,7 @@ def encode_answer(completion: Completion, heading: Heading) -> bytes:
     else:
         output = [write_framed(frame, parts) for frame, parts in known]
     _give_logprobs(output, choice)
-    ending = write_ending(choice.finish, choice.finish_raw)
+    ending = write_ending(choice.finish, choice.finish_raw, output)
     usage = write_usage(completion.usage)
     if is_own(completion.extra) and read_told_usage(completion.extra) == completion.usage:
         usage = completion.extra.get("usage")
@@ -216,8 +220,13 @@ def _instructions(request: Conversation) -> str | None:
     return "".join(part.text for part in first.parts if isinstance(part, Text))
 
 
-def write_ending(finish: Finish | None, finish_raw: str) -> dict[str, Any]:
-    """Write the status of an answer and, where it is incomplete, why."""
+def write_ending(
+    finish: Finish | None, finish_raw: str, output: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Write the status of an answer and, where it is incomplete, why.
+
+    A refusal that stands in the output is a whole answer; one that does not would look like a regular end.
+    """
     if finish is None and finish_raw in _UNFINISHED:
         return {"status": finish_raw, "incomplete_details": None}
     if finish == "error":
@@ -226,21 +235,23 @@ def write_ending(finish: Finish | None, finish_raw: str) -> dict[str, Any]:
     reason = "" if finish is None else _REASONS.get(finish, "")
     if finish is not None and _FINISHES.get(finish_raw) == finish:
         reason = finish_raw
-    if not reason:
+    told = any(content.get("type") == "refusal" for content in _contents(output))
+    if not reason or (finish == "refusal" and told):
         return {"status": "completed", "incomplete_details": None}
     return {"status": "incomplete", "incomplete_details": {"reason": reason}}
+
+
+def _contents(output: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give the parts of all messages."""
+    for item in output:
+        if item.get("type") == "message" and isinstance(item["content"], list):
+            yield from item["content"]
 
 
 def _give_logprobs(output: Sequence[dict[str, Any]], choice: Choice) -> None:
     """Put the tokens into the texts they make up; the last text takes what is left."""
     tokens = list(choice.logprobs or ())
-    texts = [
-        content
-        for item in output
-        if item.get("type") == "message" and isinstance(item["content"], list)
-        for content in item["content"]
-        if content.get("type") == "output_text"
-    ]
+    texts = [content for content in _contents(output) if content.get("type") == "output_text"]
     start = 0
     for content in texts if tokens else ():
         end, size = start, 0

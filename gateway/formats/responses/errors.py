@@ -13,11 +13,20 @@ from gateway.errors import GatewayError
 from gateway.formats.chat.errors import encode_error as encode_openai_error
 
 
+class _ErrorObject(msgspec.Struct):
+    type: str
+    code: str
+    message: str
+    param: str | None
+
+
 class _ErrorEvent(msgspec.Struct):
     type: Literal["error"]
     code: str
     message: str
     param: str | None
+    error: _ErrorObject
+    """The same once more: the reference has it above, OpenAI sends it here, and its SDK raises only this."""
     sequence_number: int
 
 
@@ -31,5 +40,6 @@ def encode_error_event(error: GatewayError, sequence_number: int = 0) -> bytes:
 
     No `response.completed` follows it: the stream is not whole.
     """
-    event = _ErrorEvent("error", error.code, error.message, error.param, sequence_number)
+    told = _ErrorObject(error.kind, error.code, error.message, error.param)
+    event = _ErrorEvent("error", error.code, error.message, error.param, told, sequence_number)
     return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"

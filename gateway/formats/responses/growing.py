@@ -16,7 +16,7 @@ from gateway.formats.neutral.completion import TokenLogprob
 from gateway.formats.neutral.events import Grew
 from gateway.formats.neutral.parts import Citation, Media, Part, Reasoning, Refusal, Text, ToolCall
 from gateway.formats.responses.content import write_citation, write_logprobs
-from gateway.formats.responses.items import write_call, write_reasoning
+from gateway.formats.responses.items import NO_ARGUMENTS, write_call, write_reasoning
 from gateway.formats.responses.output import Names, write_message, write_own_item, write_words
 
 _encoder = msgspec.json.Encoder()
@@ -181,8 +181,8 @@ class GrowingCall:
         self._signature = ""
         self._id = call.item_id or output.names.new("ctc" if call.custom else "fc")
         self._event = "response.custom_tool_call_input" if call.custom else "response.function_call_arguments"
-        empty = write_call(msgspec.structs.replace(call, arguments=""), self._id)
-        self._index = output.add(empty | {"status": "in_progress"})
+        self._name = "input" if call.custom else "arguments"
+        self._index = output.add(write_call(call, self._id) | {self._name: "", "status": "in_progress"})
         if call.arguments:
             self._say(call.arguments)
 
@@ -204,8 +204,10 @@ class GrowingCall:
         if isinstance(content, ToolCall) and content.arguments.startswith(text) and content.arguments != text:
             self._say(content.arguments[len(text) :])
             text = content.arguments
-        name = "input" if self._call.custom else "arguments"
-        members: dict[str, Any] = {"item_id": self._id, "output_index": self._index, name: text}
+        if not text and not self._call.custom:
+            text = NO_ARGUMENTS
+            self._say(text)
+        members: dict[str, Any] = {"item_id": self._id, "output_index": self._index, self._name: text}
         if not self._call.custom:
             members["name"] = self._call.name
         self._output.say(f"{self._event}.done", members)

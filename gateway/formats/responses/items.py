@@ -41,12 +41,16 @@ _ROLES: dict[str, Role] = {
 TEXT_KINDS: Mapping[str, str] = {"assistant": "output_text"}
 """What a text is called in a message of this role; "input_text" in all others."""
 
+NO_ARGUMENTS = "{}"
+
 
 def kind_of(value: Any) -> str:
     """Return the kind of an item; a message needs no `type`. Raises msgspec.ValidationError."""
     if not isinstance(value, dict):
         raise msgspec.ValidationError("Expected an object")
-    kind = value.get("type") or ("message" if "role" in value else "")
+    kind = value.get("type")
+    if kind is None and "role" in value:
+        return "message"
     if not kind or not isinstance(kind, str):
         raise msgspec.ValidationError("Expected an object with a `type`")
     return kind
@@ -141,7 +145,10 @@ def write_framed(frame: Frame, parts: Sequence[Part]) -> dict[str, Any]:
     if frame.members.get("type", "message") == "message" and "role" in frame.members:
         text_kind = TEXT_KINDS.get(frame.members["role"], "input_text")
         return frame.members | {"content": write_contents(parts, text_kind, frame)}
-    return frame.members | write_item(parts[0], frame)
+    written = frame.members | write_item(parts[0], frame)
+    if isinstance(parts[0], ToolCall) and not parts[0].custom:
+        written["arguments"] = parts[0].arguments  # as they were said, even where nothing was
+    return written
 
 
 def write_contents(
@@ -171,9 +178,10 @@ def write_item(part: Part, frame: Frame | None = None) -> dict[str, Any]:
 
 
 def write_call(part: ToolCall, item_id: str = "") -> dict[str, Any]:
-    """Write a call."""
-    kind, name = ("custom_tool_call", "input") if part.custom else ("function_call", "arguments")
-    written = {"type": kind, "call_id": part.id, "name": part.name, name: part.arguments}
+    """Write a call. Arguments are JSON here even where there are none: clients parse them unseen."""
+    kind = "custom_tool_call" if part.custom else "function_call"
+    said = {"input": part.arguments} if part.custom else {"arguments": part.arguments or NO_ARGUMENTS}
+    written = {"type": kind, "call_id": part.id, "name": part.name, **said}
     item_id = item_id or part.item_id
     return {"id": item_id, **written} if item_id else written
 

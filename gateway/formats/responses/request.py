@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.formats.neutral.conversation import Conversation, Role, Turn
+from gateway.formats.neutral.conversation import Conversation, Role, Thinking, Turn
 from gateway.formats.neutral.parts import Opaque, Part, Reasoning, Text, ToolCall
 from gateway.formats.neutral.reading import read_members
 from gateway.formats.neutral.seals import accepts
@@ -43,6 +43,9 @@ _CARRIED_INSIDE = {
     "reasoning": frozenset({"effort", "summary", "generate_summary"}),
     "text": frozenset({"format", "verbosity"}),
 }
+_ANYWAY = {"background": False, "truncation": "disabled"}
+"""Members that ask, with this value, for what happens anyway."""
+
 _MERGED: frozenset[Role] = frozenset({"assistant", "tool"})
 _NAMES = {
     "max_tokens": "max_output_tokens",
@@ -63,10 +66,12 @@ def decode_request(members: Mapping[str, msgspec.Raw]) -> Conversation:
     request = read_members(members, Request)
     rest = {name: member for name, member in members.items() if name not in _CARRIED}
     extra = {name: value for name, value in read_members(rest, dict[str, Any]).items() if value is not None}
+    spelled = {name: extra.pop(name) for name, value in _ANYWAY.items() if extra.get(name) == value}
     # Encrypted reasoning comes with every answer here, so to ask for it is nothing that could be lost.
     include = request.include or []
     if set(include) <= {_LOGPROBS, _ENCRYPTED}:
         extra.pop("include", None)
+    spelled |= {"include": include} if include else {}
     text, reasoning = request.text or {}, request.reasoning or {}
     extra |= _rest_inside("text", text) | _rest_inside("reasoning", reasoning)
     verbosity = text.get("verbosity") or ""
@@ -83,7 +88,7 @@ def decode_request(members: Mapping[str, msgspec.Raw]) -> Conversation:
         max_tokens=request.max_output_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
-        logprobs=True if _LOGPROBS in include else None,
+        logprobs=True if _LOGPROBS in include or request.top_logprobs else None,
         top_logprobs=request.top_logprobs,
         verbosity=verbosity,
         user=request.user or "",
@@ -92,7 +97,7 @@ def decode_request(members: Mapping[str, msgspec.Raw]) -> Conversation:
         cache_key=request.prompt_cache_key or "",
         store=request.store,
         extra=extra,
-        spelling={"responses": {"include": include}} if include else {},
+        spelling={"responses": spelled} if spelled else {},
     )
 
 
@@ -136,20 +141,26 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
     """
     own = any(isinstance(turn.raw, Layout) for turn in conversation.turns)
     members = encode_options(conversation, own=own)
-    include = list(conversation.spelling.get("responses", {}).get("include", ())) if own else []
+    spelled = conversation.spelling.get("responses", {}) if own else {}
+    members |= {name: value for name, value in spelled.items() if name in _ANYWAY}
+    include = list(spelled.get("include", ()))
     if not conversation.logprobs and _LOGPROBS in include:
         include.remove(_LOGPROBS)
     if not own:
         members["store"] = bool(conversation.store)
-        if conversation.thinking is not None or any(map(_has_reasoning, conversation.turns)):
+        if _may_think(conversation.thinking) or any(map(_has_reasoning, conversation.turns)):
             include.append(_ENCRYPTED)
-    if conversation.logprobs and _LOGPROBS not in include:
-        include.append(_LOGPROBS)
+        if conversation.logprobs:
+            include.append(_LOGPROBS)
     if include:
         members["include"] = include
     if conversation.stream:
         members["stream"] = True
     return members | _write_turns(conversation.turns)
+
+
+def _may_think(thinking: Thinking | None) -> bool:
+    return thinking is not None and options.write_thinking(thinking).get("effort") != "none"
 
 
 def _has_reasoning(turn: Turn) -> bool:
@@ -247,6 +258,4 @@ def _write_part(part: Part) -> list[dict[str, Any]]:
         if _is_foreign(part) or not (part.encrypted or part.text):
             return []
         return [write_item(part if part.encrypted else msgspec.structs.replace(part, id=""))]
-    if isinstance(part, ToolCall) and not part.arguments and not part.custom:
-        part = msgspec.structs.replace(part, arguments="{}")
     return [write_item(part)]

@@ -197,7 +197,7 @@ class StreamWriter:
         self._parts.clear()
         self._end_message()
         finished = self._finished
-        ending = write_ending(finished.finish, finished.finish_raw)
+        ending = write_ending(finished.finish, finished.finish_raw, self._output.items())
         usage = write_usage(self._usage)
         # What began under a name of our own must not end under the upstream's.
         extra = event.extra if is_own(self._began.extra) else {}

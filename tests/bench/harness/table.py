@@ -24,8 +24,8 @@ How it is measured:
 - The **floor** is the least that a gateway on this stack can cost: Litestar, uvicorn and aiohttp forwarding
   the call and doing nothing else (`tests/bench/floor.py`). **Direct** is the fake upstream alone.
 - A **translated** call is one of Anthropic's Messages API to the same gateway, whose upstream speaks OpenAI's
-  chat completions; it is compared with the relayed call. What a chunk costs is taken in the process itself: from
-  the upstream's bytes to the client's, for every pair of formats.
+  chat completions; it is compared with the relayed call. What a chunk costs is taken in the process itself,
+  from the upstream's bytes to the client's, for every pair of formats.
 - Servers are loaded in turn, to and fro, for several rounds; a number is the median of its rounds, and a p99
   the median of the rounds' p99.
 - Each answer is checked before the load (status, text, every chunk of a stream). A single failed answer under

@@ -16,7 +16,7 @@ FINISHES: dict[str, dict[str, frozenset[str]]] = {
     },
     "responses": {
         "stop_sequence": frozenset({"stop"}),  # has no stop sequences
-        "refusal": frozenset({"stop", "refusal"}),  # told by a part of its own
+        "refusal": frozenset({"stop", "refusal", "content_filter"}),  # by a part, or as filtered
         "pause": frozenset({"stop", "length"}),
         "error": frozenset({"error", "stop", "content_filter"}),
     },

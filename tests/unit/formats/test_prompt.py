@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.formats.chat.prompt import decode_prompt
 from gateway.formats.envelope import decode_members
+from gateway.formats.prompt import decode_prompt
 
 
 def prompt_of(request: dict[str, Any]) -> tuple[str, int]:

@@ -150,6 +150,9 @@ def test_details_of_thoughts_count_and_plain_text_where_they_have_no_words(
         ("", {"content": "a"}, None),
         (None, {"tool_calls": [called()]}, None),
         ("error", {"content": "a"}, "error"),
+        ("sensitive", {"content": "a"}, "content_filter"),
+        ("model_context_window_exceeded", {"content": "a"}, "length"),
+        ("network_error", {"content": "a"}, "error"),
         ("novel", {"content": "a"}, "stop"),
     ],
 )

@@ -358,6 +358,18 @@ def test_a_conversation_with_tools_is_read_and_written_again() -> None:
     assert again(TALK)["messages"] == TALK
 
 
+def test_a_developer_of_another_format_is_the_system_that_every_host_knows() -> None:
+    turn = Turn("developer", (Text("be brief"),))
+    assert encode_request(Conversation((turn,)))["messages"] == [{"role": "system", "content": "be brief"}]
+
+
+def test_a_call_without_arguments_has_some_that_hosts_can_parse() -> None:
+    calls = Turn("assistant", (ToolCall("a", "f"), ToolCall("b", "g", custom=True)))
+    (message,) = encode_request(Conversation((calls,)))["messages"]
+    assert message["tool_calls"][0]["function"] == {"name": "f", "arguments": "{}"}
+    assert message["tool_calls"][1]["custom"] == {"name": "g", "input": ""}
+
+
 LEGACY = [
     USER,
     {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},

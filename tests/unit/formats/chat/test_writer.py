@@ -128,10 +128,25 @@ def test_calls_have_their_numbers_and_add_up() -> None:
     assert second["index"] == 1
     choice = summed(body).choices[0]
     assert [(call.id, call.function.name, call.function.arguments) for call in choice.message.tool_calls] == [
-        ("a", "f", ""),
+        ("a", "f", "{}"),
         ("b", "g", '{"x":1}'),
     ]
     assert choice.finish_reason == "tool_calls"
+
+
+def test_functions_that_were_called_without_arguments_have_some_that_can_be_parsed() -> None:
+    parts = (ToolCall("a", "f"), ToolCall("b", "g", "{}"), ToolCall("c", "h"))
+    events = stream(*parts, finish="tool_calls")
+    events.insert(-3, Grew(0, '{"x":1}', "arguments"))  # a call may go on after the others have begun
+    body = written(*events)
+    calls = summed(body).choices[0].message.tool_calls
+    assert [call.function.arguments for call in calls] == ['{"x":1}', "{}", "{}"]
+
+
+def test_sources_that_stand_in_a_list_are_not_said_twice() -> None:
+    listed = Citation("https://a", origin="chat", raw="listed")
+    body = written(*stream(Text("a", citations=(listed,))), Cited(0, listed))
+    assert not any("annotations" in delta for delta in deltas(body))
 
 
 def test_thoughts_that_may_be_signed_come_with_details_that_add_up() -> None:

@@ -74,7 +74,7 @@ def test_an_answer_of_each_kind_of_part() -> None:
 
 
 def test_calls_without_ids_get_different_ones_in_each_answer() -> None:
-    calls = ({"functionCall": {"name": "f"}}, {"functionCall": {"name": "f"}})
+    calls = ({"functionCall": {"name": "f", "args": {}}},) * 2
     body = answer(candidate(*calls))
     ids = [part.id for part in read(body).choices[0].parts]
     other = [part.id for part in read({**body, "responseId": "s"}).choices[0].parts]

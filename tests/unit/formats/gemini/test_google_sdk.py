@@ -15,6 +15,7 @@ from gateway.errors import Overloaded
 from gateway.exchange import Usage
 from gateway.formats.envelope import decode_members
 from gateway.formats.gemini.codec import CODEC
+from gateway.formats.neutral.check import check
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion
 from gateway.formats.neutral.conversation import Conversation
@@ -120,6 +121,56 @@ def test_the_next_turn_brings_back_what_was_said(stream: bool) -> None:
     assert asked.turns[3].parts == (ToolResult("c1", (Text("sunny"),), "weather"),)
     assert (asked.max_tokens, asked.temperature, asked.top_k) == (9, 0.5, 3)
     assert asked.tools[0].parameters == {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+class Talk(Server):
+    """Answers each request with the next of several answers."""
+
+    def __init__(self, *bodies: bytes) -> None:
+        super().__init__(b"")
+        self.bodies = iter(bodies)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.body = next(self.bodies)
+        return super().answer(request)
+
+
+CALLS = (ToolCall("c1", "clock"), ToolCall("c2", "place", '{"of":"Rome"}'))
+
+
+@pytest.mark.parametrize(
+    "said", [CALLS, (Text("Let me see."), *CALLS)], ids=["calls alone", "calls after words"]
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_sdk_calls_functions_by_itself(stream: bool, said: tuple[Any, ...]) -> None:
+    called = list[str]()
+
+    def clock() -> str:
+        """Tell the time."""
+        called.append("clock")
+        return "noon"
+
+    def place(of: str) -> str:
+        """Tell where something is."""
+        called.append(of)
+        return "Italy"
+
+    answers = [Completion((Choice(said, "tool_calls"),)), Completion((Choice((Text("Noon."),), "stop"),))]
+    if stream:
+        server = Talk(*(CODEC.stream_encoder(HEADING).encode(whole(each)) for each in answers))
+    else:
+        server = Talk(*(CODEC.encode_answer(each, HEADING) for each in answers))
+    chat = genai.chats.Chats(server.models).create(
+        model="m", config=types.GenerateContentConfig(tools=[clock, place])
+    )
+    if stream:
+        assert "".join(each.text or "" for each in chat.send_message_stream("When?")).endswith("Noon.")
+    else:
+        assert chat.send_message("When?").text == "Noon."
+    assert called == ["clock", "Rome"]
+    check(server.asked())
+    results = [part for turn in server.asked().turns if turn.role == "tool" for part in turn.parts]
+    assert [(each.call_id, each.name) for each in results] == [("c1", "clock"), ("c2", "place")]
 
 
 def test_the_sdk_sees_an_error_in_a_stream() -> None:

@@ -25,6 +25,7 @@ from gateway.formats.neutral.conversation import (
     ToolChoice,
     Turn,
 )
+from gateway.formats.neutral.losses import fit
 from gateway.formats.neutral.parts import Media, Opaque, Reasoning, Text, ToolCall, ToolResult
 
 PNG = "iVBORw0KGgo="
@@ -163,7 +164,7 @@ def test_what_a_function_gave_back(response: Any, expected: ToolResult) -> None:
 def test_media_come_as_data_or_by_their_place() -> None:
     data = {"inlineData": {"mimeType": "audio/wav", "data": PNG}}
     web = {"fileData": {"fileUri": "https://x/a.pdf", "mimeType": "application/pdf"}}
-    film = {"fileData": {"fileUri": "https://youtu.be/x"}, "videoMetadata": {"fps": 2}}
+    film = {"fileData": {"fileUri": "https://youtu.be/x"}}
     theirs = {"fileData": {"fileUri": "gs://b/a.png", "mimeType": "image/png"}}
     contents = [user(data, web, film, theirs)]
     parts = turns(*contents)[0][1]
@@ -180,6 +181,44 @@ def test_the_other_alphabet_of_base64_becomes_the_usual_one() -> None:
     contents = [user({"inlineData": {"mimeType": "image/png", "data": "-_-_"}})]
     assert turns(*contents)[0][1][0].data == "+/+/"
     assert CODEC.encode_request(read({"contents": contents}))["contents"] == contents
+
+
+FILM = {"fileUri": "https://youtu.be/x"}
+
+
+@pytest.mark.parametrize(
+    ("contents", "what"),
+    [
+        ([user({"fileData": FILM, "videoMetadata": {"endOffset": "9s"}})], "videoMetadata"),
+        (
+            [
+                model(call("f")),
+                user({"functionResponse": {"name": "f", "response": {}, "scheduling": "SILENT"}}),
+            ],
+            "functionResponse",
+        ),
+        ([user({"functionCall": {"name": "f", "partialArgs": []}})], "functionCall"),
+    ],
+)
+def test_what_only_google_says_of_a_part_is_refused_elsewhere(contents: Any, what: str) -> None:
+    body = {"contents": contents}
+    with pytest.raises(Unsupported, match=what):
+        fit(read(body), "gemini", "chat")
+    assert CODEC.encode_request(read(body)) == body
+
+
+@pytest.mark.parametrize(
+    ("level", "detail"),
+    [("LOW", "low"), ("MEDIUM", "auto"), ("HIGH", "high"), ("ULTRA_HIGH", "high"), ("UNSPECIFIED", "")],
+)
+def test_the_resolution_of_an_image_is_its_detail(level: str, detail: str) -> None:
+    part = {
+        "inlineData": {"mimeType": "image/png", "data": PNG},
+        "mediaResolution": {"level": f"MEDIA_RESOLUTION_{level}"},
+    }
+    body = {"contents": [user(part)]}
+    assert read(body).turns[0].parts[0].detail == detail
+    assert CODEC.encode_request(read(body)) == body
 
 
 @pytest.mark.parametrize(
@@ -236,7 +275,12 @@ def test_schemas_in_googles_words_become_json_schemas_and_go_back_as_they_were()
         ({"mode": "ANY", "allowedFunctionNames": ["f"]}, ToolChoice("required", ("f",))),
         ({"mode": "VALIDATED", "allowedFunctionNames": ["f"]}, ToolChoice("auto", ("f",))),
         ({"mode": "VALIDATED"}, ToolChoice("auto", (), "gemini", {"mode": "VALIDATED"})),
-        ({"mode": 2}, ToolChoice("required", (), "gemini", {"mode": 2})),
+        ({"mode": 2}, ToolChoice("required")),
+        ({"mode": "any", "allowedFunctionNames": []}, ToolChoice("required")),
+        (
+            {"mode": "AUTO", "streamFunctionCallArguments": True},
+            ToolChoice("auto", (), "gemini", {"mode": "AUTO", "streamFunctionCallArguments": True}),
+        ),
     ],
 )
 def test_which_functions_may_be_called(config: Any, choice: ToolChoice) -> None:
@@ -400,6 +444,11 @@ def test_instructions_stand_apart() -> None:
     }
 
 
+def test_instructions_alone_are_what_is_answered() -> None:
+    sent = written(Turn("system", (Text("S"),)), Turn("developer", (Text("D"),)))
+    assert sent == {"contents": [user({"text": "S"}, {"text": "D"})]}
+
+
 def test_parallel_results_stand_together() -> None:
     sent = written(
         Turn("user", (Text("Hi"),)),
@@ -427,6 +476,33 @@ def test_parallel_results_stand_together() -> None:
     ]
 
 
+def test_results_without_ids_stand_in_the_order_of_their_calls() -> None:
+    calls = (ToolCall("made_r_1", "f", "{}", origin="gemini"), ToolCall("made_r_2", "f", origin="gemini"))
+    sent = written(
+        Turn("user", (Text("Hi"),)),
+        Turn("assistant", calls),
+        Turn("tool", (ToolResult("made_r_2", (Text("two"),)),)),
+        Turn("tool", (ToolResult("made_r_1", (Text("one"),)),)),
+    )
+    given_back = [part["functionResponse"]["response"] for part in sent["contents"][2]["parts"]]
+    assert given_back == [{"output": "one"}, {"output": "two"}]
+
+
+def test_an_empty_text_beside_something_else_is_left_out() -> None:
+    kept = Reasoning(encrypted="QQ==", origin="gemini")
+    sent = written(
+        Turn("user", (Text(""),)),
+        Turn("assistant", (Text(""), ToolCall("c", "f", "{}", origin="gemini"))),
+        Turn("tool", (ToolResult("c"),)),
+        Turn("assistant", (Text("a"), kept, Text(""))),
+        Turn("user", (Text(""), Text("so?"))),
+    )
+    parts = [content["parts"] for content in sent["contents"]]
+    assert parts[0] == [{"text": ""}]
+    assert parts[1] == [{"functionCall": {"id": "c", "name": "f", "args": {}}}]
+    assert parts[3:] == [[{"text": "a"}, {"text": "", "thoughtSignature": "QQ=="}], [{"text": "so?"}]]
+
+
 def test_turns_in_one_role_become_one_content() -> None:
     sent = written(Turn("user", (Text("a"),)), Turn("user", (Text("b"),)), Turn("assistant", (Text("c"),)))
     assert sent["contents"] == [user({"text": "a"}, {"text": "b"}), model({"text": "c"})]
@@ -445,6 +521,15 @@ def test_googles_signatures_come_back_to_the_parts_they_were_on() -> None:
     assert sent["contents"][1]["parts"] == [
         {"functionCall": {"id": "c", "name": "f", "args": {}}, "thoughtSignature": "QQ=="},
         {"text": "", "thoughtSignature": "QQ=="},
+    ]
+
+
+def test_two_signatures_in_a_row_are_both_kept() -> None:
+    first, second = (Reasoning(encrypted=seal, origin="gemini") for seal in ("QQ==", "Qg=="))
+    sent = written(Turn("user", (Text("Hi"),)), Turn("assistant", (first, second, ToolCall("c", "f", "{}"))))
+    assert sent["contents"][1]["parts"] == [
+        {"text": "", "thoughtSignature": "QQ=="},
+        {"functionCall": {"id": "c", "name": "f", "args": {}}, "thoughtSignature": "Qg=="},
     ]
 
 
@@ -544,6 +629,28 @@ def test_media_of_others() -> None:
         "response": {},
         "parts": [{"inlineData": {"mimeType": "image/png", "data": PNG}}],
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "media_type"),
+    [
+        ("image", "https://x/a.PNG?size=1#top", "image/png"),
+        ("image", "https://x/a.b/c.jpeg", "image/jpeg"),
+        ("file", "https://x/a.pdf", "application/pdf"),
+        ("video", "https://x/a.mp4", "video/mp4"),
+        ("image", "https://x.png/a", None),
+        ("video", "https://www.youtube.com/watch?v=1", None),
+    ],
+)
+def test_the_end_of_an_url_tells_the_type_that_vertex_wants(
+    kind: Any, url: str, media_type: str | None
+) -> None:
+    (part,) = written(Turn("user", (Media(kind, url=url),)))["contents"][0]["parts"]
+    assert part["fileData"].get("mimeType") == media_type
+
+
+def test_the_number_of_probabilities_is_not_said_where_none_are_wanted() -> None:
+    assert "generationConfig" not in written(Turn("user", (Text("Hi"),)), top_logprobs=0)
 
 
 @pytest.mark.parametrize("arguments", ["{", "[]", "5", '"text"'])

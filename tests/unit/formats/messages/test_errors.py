@@ -23,6 +23,7 @@ from gateway.errors import (
     TooLarge,
     Unauthenticated,
     UnknownRoute,
+    Unsupported,
 )
 from gateway.formats.messages.errors import encode_error, encode_error_event, is_native
 
@@ -136,3 +137,9 @@ def test_a_body_in_anthropics_shape_is_passed_on_byte_for_byte() -> None:
 def test_a_body_in_another_shape_becomes_anthropics(body: bytes) -> None:
     assert not is_native(body)
     assert json.loads(encode_error(refused(body)))["error"]["message"] == "read from the body"
+
+
+def test_a_thread_that_nobody_keeps_is_refused_in_the_words_that_sdks_act_on() -> None:
+    body = json.loads(encode_error(Unsupported("thread cannot be kept", param="thread")))
+    assert body["error"]["details"] == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    assert "details" not in json.loads(encode_error(Unsupported("no", param="tools[0]")))["error"]

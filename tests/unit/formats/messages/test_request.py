@@ -25,7 +25,9 @@ from gateway.formats.neutral.conversation import (
     ToolChoice,
     Turn,
 )
+from gateway.formats.neutral.crossing import crossing_request
 from gateway.formats.neutral.events import Began, Closed, Ended, Finished, Grew, Opened, join
+from gateway.formats.neutral.losses import fit
 from gateway.formats.neutral.parts import (
     Citation,
     Media,
@@ -261,6 +263,14 @@ def test_a_choice_needs_tools_and_one_among_several_leaves_the_others_out() -> N
     assert written["tools"][1]["input_schema"] == {"type": "object", "properties": {}}
 
 
+@pytest.mark.parametrize("names", [("look",), ("look", "third")])
+def test_tools_outside_of_a_free_choice_are_not_offered(names: tuple[str, ...]) -> None:
+    tools = TOOL, FunctionTool("other"), FunctionTool("third")
+    written = write(tools=tools, tool_choice=ToolChoice("auto", names))
+    assert tuple(tool["name"] for tool in written["tools"]) == names
+    assert written["tool_choice"] == {"type": "auto"}
+
+
 def test_parallel_calls_are_switched_off_without_a_choice() -> None:
     off = {"type": "auto", "disable_parallel_tool_use": True}
     assert write(tools=(TOOL,), parallel_tool_calls=False)["tool_choice"] == off
@@ -272,14 +282,93 @@ def test_parallel_calls_are_switched_off_without_a_choice() -> None:
     [
         {"type": "web_search_20260209", "name": "web_search", "max_uses": 3},
         {"type": "mcp_toolset", "mcp_server_name": "m"},
-        {"name": "late", "input_schema": {"type": "object"}, "defer_loading": True},
         {"name": "from_code", "input_schema": {}, "allowed_callers": ["code_execution_20260120"]},
     ],
 )
 def test_a_tool_that_only_anthropic_offers_stays_as_it_is(tool: dict[str, Any]) -> None:
     conversation = read(tools=[tool])
-    assert conversation.tools == (OpaqueTool("messages", tool.get("type", "custom"), tool),)
+    assert conversation.tools == (OpaqueTool("messages", tool.get("type", "from_code"), tool),)
     assert write(tools=conversation.tools)["tools"] == [tool]
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        {"defer_loading": True},
+        {"allowed_callers": ["direct", "code_execution_20260120"]},
+        {"eager_input_streaming": True},
+        {"input_examples": [{"city": "Paris"}]},
+    ],
+)
+def test_the_way_a_function_is_offered_stays_here_and_is_named_elsewhere(offered: dict[str, Any]) -> None:
+    (name,) = offered
+    tool = {"name": "look", "input_schema": {"type": "object"}, **offered}
+    conversation = read(tools=[tool])
+    written: dict[str, Any] = json.loads(msgspec.json.encode(CODEC.encode_request(conversation)))
+    assert written["tools"] == [tool]
+    assert f"tools.{name}" not in written
+    fitting, dropped = fit(conversation, "messages", "chat")
+    assert dropped == (f"tools.{name}",)
+    assert crossing_request(fitting).tools == (FunctionTool("look", "", {"type": "object"}),)
+
+
+PICTURE = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+
+
+@pytest.mark.parametrize(
+    ("block", "name"),
+    [
+        (
+            {
+                "type": "text",
+                "text": "a",
+                "citations": [{"type": "char_location", "cited_text": "c", "document_index": 0}],
+            },
+            "messages.content.citations",
+        ),
+        (
+            {"type": "image", "source": PICTURE, "transformations": [{"type": "crop"}]},
+            "image.transformations",
+        ),
+    ],
+)
+@pytest.mark.parametrize("in_result", [False, True])
+def test_what_only_anthropic_says_of_a_block_is_named_where_it_is_lost(
+    block: dict[str, Any], name: str, in_result: bool
+) -> None:
+    content = [{"type": "tool_result", "tool_use_id": "a", "content": [block]}] if in_result else [block]
+    conversation = read(messages=[{"role": "user", "content": content}])
+    assert fit(conversation, "messages", "gemini")[1] == (name,)
+    assert write(*conversation.turns, extra=conversation.extra)["messages"][0]["content"] == content
+    assert name not in CODEC.encode_request(conversation)
+
+
+def test_what_the_model_is_to_know_of_a_document_is_not_kept_from_it() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "abc"}
+    block = {"type": "document", "source": source, "context": "The draft, not the final text."}
+    conversation = read(messages=[{"role": "user", "content": [block]}])
+    with pytest.raises(Unsupported) as refusal:
+        fit(conversation, "messages", "chat")
+    assert refusal.value.param == "document.context"
+
+
+def test_an_effort_of_one_turn_is_named_where_it_is_lost() -> None:
+    turn = {"role": "user", "content": "Hi", "output_config": {"effort": "low"}}
+    conversation = read(messages=[turn])
+    assert fit(conversation, "messages", "chat")[1] == ("messages.output_config",)
+    assert "messages.output_config" not in CODEC.encode_request(conversation)
+
+
+def test_a_tool_that_the_clients_own_search_found_is_named_in_words_elsewhere() -> None:
+    found = [{"type": "tool_reference", "tool_name": "WebFetch"}]
+    result = {"type": "tool_result", "tool_use_id": "a", "content": found}
+    conversation = read(messages=[{"role": "user", "content": [result]}])
+    fitting, dropped = fit(conversation, "messages", "chat")
+    assert dropped == ()
+    assert crossing_request(fitting).turns[0].parts == (
+        ToolResult("a", (Text("The tool WebFetch is available now."),)),
+    )
+    assert write(*conversation.turns)["messages"][0]["content"] == [result]
 
 
 def test_members_of_anthropic_alone_are_kept_and_known_or_not_never_dropped() -> None:
@@ -376,6 +465,18 @@ def test_what_the_format_cannot_say_is_refused(part: Any) -> None:
     with pytest.raises(Unsupported) as refusal:
         write(Turn("assistant", (part,)))
     assert refusal.value.param == "messages[0].content[0]"
+
+
+def test_an_image_among_instructions_is_refused_and_not_left_out() -> None:
+    with pytest.raises(Unsupported) as refusal:
+        write(Turn("system", (Text("Like this:"), Media("image", "image/png", data="aGk="))), ASKED)
+    assert refusal.value.param == "messages[0].content[1]"
+
+
+def test_instructions_alone_ask_for_nothing() -> None:
+    with pytest.raises(Unsupported) as refusal:
+        write(Turn("system", (Text("Be brief."),)))
+    assert refusal.value.param == "messages"
 
 
 def test_a_tool_for_free_text_is_refused() -> None:

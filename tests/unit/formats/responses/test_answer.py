@@ -250,7 +250,7 @@ def test_parts_of_another_format_become_items() -> None:
     [
         ("stop", "end_turn", "completed", None),
         ("tool_calls", "tool_use", "completed", None),
-        ("refusal", "refusal", "completed", None),
+        ("refusal", "refusal", "incomplete", "content_filter"),
         ("length", "max_tokens", "incomplete", "max_output_tokens"),
         ("length", "max_messages", "incomplete", "max_messages"),
         ("length", "content_filter", "incomplete", "max_output_tokens"),
@@ -267,6 +267,16 @@ def test_the_end_of_another_format_is_said_in_this_one(
     assert answer["status"] == status
     assert answer["incomplete_details"] == ({"reason": reason} if reason else None)
     assert bool(answer["error"]) == (status == "failed")
+
+
+def test_a_refusal_that_says_so_is_a_whole_answer() -> None:
+    answer = encode(Refusal("I will not."), finish="refusal")
+    assert (answer["status"], answer["incomplete_details"]) == ("completed", None)
+
+
+def test_a_call_without_arguments_can_be_parsed() -> None:
+    call, custom = encode(ToolCall("c", "f"), ToolCall("d", "g", custom=True))["output"]
+    assert (call["arguments"], custom["input"]) == ("{}", "")
 
 
 def test_tokens_stand_with_the_text_they_make_up() -> None:

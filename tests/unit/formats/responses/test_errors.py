@@ -63,16 +63,14 @@ def test_the_sdk_raises_the_class_that_fits(
 
 
 @pytest.mark.parametrize(("error", "_raised"), CASES)
-def test_the_sdk_gives_an_error_that_comes_inside_a_stream(error: GatewayError, _raised: object) -> None:
-    (event,) = ask(200, encode_error_event(error, 7), "text/event-stream", stream=True)
-    assert isinstance(event, openai.types.responses.ResponseErrorEvent)
-    assert event.to_dict() == {
-        "type": "error",
-        "code": error.code,
-        "message": "no",
-        "param": error.param,
-        "sequence_number": 7,
-    }
+def test_the_sdk_raises_an_error_that_comes_inside_a_stream(error: GatewayError, _raised: object) -> None:
+    event = encode_error_event(error, 7)
+    with pytest.raises(openai.APIError, match="no") as caught:
+        ask(200, event, "text/event-stream", stream=True)
+    told = {"code": error.code, "message": "no", "param": error.param}
+    assert caught.value.body == {"type": error.kind, **told}
+    whole = json.loads(event.partition(b"data: ")[2])
+    assert whole == {"type": "error", **told, "error": caught.value.body, "sequence_number": 7}
 
 
 def test_an_error_event_is_one_event_and_looks_like_no_end() -> None:

@@ -219,6 +219,38 @@ def test_to_ask_for_what_every_answer_has_is_nothing_extra(include: list[str], e
     assert fit(conversation, "responses", "chat")[1] == (("include",) if extra else ())
 
 
+def test_to_ask_for_what_happens_anyway_is_nothing_extra() -> None:
+    anyway = {"background": False, "truncation": "disabled"}
+    conversation = decode(input="hi", **anyway)
+    assert conversation.extra == {}
+    assert CODEC.encode_request(conversation) == {"input": "hi", **anyway}
+    assert fit(conversation, "responses", "gemini")[1] == ()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"background": True},
+        {"previous_response_id": "resp_1"},
+        {"conversation": {"id": "conv_1"}},
+        {"prompt": {"id": "pmpt_1"}},
+    ],
+)
+def test_what_needs_an_answer_that_is_kept_is_refused(members: dict[str, Any]) -> None:
+    (name,) = members
+    with pytest.raises(Unsupported, match=name) as refusal:
+        fit(decode(input="hi", **members), "responses", "gemini")
+    assert refusal.value.param == name
+
+
+def test_who_wants_the_likeliest_tokens_wants_to_be_told_of_tokens() -> None:
+    conversation = decode(input="hi", top_logprobs=3)
+    assert (conversation.logprobs, conversation.top_logprobs) == (True, 3)
+    assert CODEC.encode_request(conversation) == {"input": "hi", "top_logprobs": 3}
+    assert encode(logprobs=True, top_logprobs=3)["include"] == ["message.output_text.logprobs"]
+    assert decode(input="hi", top_logprobs=0).logprobs is None
+
+
 def test_a_grammar_is_nested_as_in_chat() -> None:
     """Chat completions say `{type, grammar: {syntax, definition}}`, responses say it flat."""
     flat = {"type": "custom", "name": "g", "format": {"type": "grammar", "syntax": "lark", "definition": "d"}}
@@ -353,6 +385,13 @@ def test_encrypted_reasoning_is_asked_for_where_there_may_be_some() -> None:
     kept = Turn("assistant", (Reasoning(encrypted="e", origin="responses"), Text("x")))
     members = encode(ASK, kept, ASK, logprobs=True)
     assert members["include"] == ["reasoning.encrypted_content", "message.output_text.logprobs"]
+
+
+@pytest.mark.parametrize("off", [Thinking("none"), Thinking(budget_tokens=0)])
+def test_encrypted_reasoning_is_not_asked_for_where_there_is_to_be_none(off: Thinking) -> None:
+    sent = encode(thinking=off)
+    assert sent["reasoning"] == {"effort": "none"}
+    assert "include" not in sent
 
 
 def test_turns_of_another_format_become_items_without_names() -> None:

@@ -123,6 +123,7 @@ PARTS: list[tuple[Part, ...]] = [
     (Reasoning("hm", signature="sig", origin="messages"), Text("a")),
     (Reasoning(summary=("s", "t"), encrypted="e", id="rs_1", origin="responses"), ToolCall("c", "f", "{}")),
     (Reasoning(encrypted="hidden", origin="messages"), Text("a"), ToolCall("c", "f", "{}"), Text("b")),
+    (ToolCall("c", "f"), ToolCall("d", "g", custom=True)),
     (Text("a"), ToolCall("c", "f", '{"a":1}'), ToolCall("d", "g", "2+2", custom=True)),
     (ToolCall("c", "f", "{}", signature="thought", origin="gemini"),),
     (Text("a", signature="thought"), Text("b")),
@@ -262,13 +263,27 @@ def test_citations_and_tokens_are_said_where_they_come() -> None:
     [
         (Finished("length", "max_tokens"), "response.incomplete", "incomplete"),
         (Finished("content_filter", "SAFETY"), "response.incomplete", "incomplete"),
-        (Finished("refusal", "refusal"), "response.completed", "completed"),
+        (Finished("refusal", "refusal"), "response.incomplete", "incomplete"),
         (Finished("error", "error"), "response.failed", "failed"),
     ],
 )
 def test_the_last_event_says_how_it_ended(finished: Finished, kind: str, status: str) -> None:
     last = chunks(write([Began(), Opened(0, Text("a")), Closed(0), finished, Ended()]))[-1]
     assert (last["type"], last["response"]["status"]) == (kind, status)
+
+
+def test_a_refusal_that_says_so_is_a_whole_answer() -> None:
+    events = [Began(), Opened(0, Refusal("no")), Closed(0), Finished("refusal"), Ended()]
+    assert chunks(write(events))[-1]["type"] == "response.completed"
+
+
+def test_a_call_without_arguments_can_be_parsed() -> None:
+    body = write([Began(), Opened(0, ToolCall("c", "f")), Closed(0), *END])
+    done = [chunk for chunk in chunks(body) if chunk["type"] == "response.function_call_arguments.done"]
+    assert [chunk["arguments"] for chunk in done] == ["{}"]
+    (call,) = accumulated(body).output
+    assert call.type == "function_call"
+    assert call.arguments == "{}"
 
 
 def test_only_the_first_choice_is_written() -> None:
