@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from backends.host import Host, opening_headers
+from backends.host import Host, left_out, opening_headers
 from gateway.errors import UpstreamError
 from gateway.exchange import Call, Credential, Format, Headers, Request
 from gateway.formats.envelope import encode_request
@@ -44,12 +44,18 @@ class Anthropic:
         if credential.secret:
             name, value = _authorization(credential)
             headers[name] = value
-        body = encode_request(dict(members_for(call, model)), model, ask_usage=False)
-        return Request(self.host.base_url + PATHS[call.format], headers, body)
+        members = members_for(call, model)
+        body = encode_request(dict(members), model, ask_usage=False)
+        dropped = left_out(call.members, members, MODEL_DEPENDENT)
+        return Request(self.host.base_url + PATHS[call.format], headers, body, dropped=dropped)
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Say what an error answer means; keeps the provider's message, status and body."""
         return judge(status, headers, body)
+
+
+MODEL_DEPENDENT = ("thinking", "temperature", "top_p", "top_k")
+"""What a model of Claude's may refuse that another takes."""
 
 
 def members_for(call: Call, model: str) -> Mapping[str, Any]:

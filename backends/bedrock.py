@@ -18,7 +18,7 @@ import msgspec
 from backends.host import Host, opening_headers
 from gateway.errors import BadRequest, ContextTooLong, Refused, UnknownModel, UpstreamError
 from gateway.exchange import Call, Credential, Format, Headers, Request
-from gateway.formats.converse.models import fit_to_model, tells_its_model
+from gateway.formats.converse.models import fit_to_model, lost, tells_its_model
 from gateway.formats.errors.verdicts import Sign, judge
 
 ACTIONS: Mapping[Format, str] = {
@@ -79,8 +79,10 @@ class Bedrock:
         headers = opening_headers(self.host, call)
         if credential.secret:
             headers["authorization"] = f"Bearer {credential.secret}"
-        body = {name: value for name, value in _fitted(call, model).items() if name not in _IN_THE_PATH}
-        return Request(self.url(call, model), headers, msgspec.json.encode(body))
+        members = _fitted(call, model)
+        body = msgspec.json.encode({name: members[name] for name in members if name not in _IN_THE_PATH})
+        dropped = lost(call.members, members) if call.translated else ()
+        return Request(self.url(call, model), headers, body, dropped=dropped)
 
     def url(self, call: Call, model: str) -> str:
         """Return where a call goes: an ARN has colons and slashes, which a signature needs escaped."""

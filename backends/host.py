@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -27,6 +27,11 @@ class Host(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
     ask_usage: bool = True
     output_limit: OutputLimit = "max_tokens"
+
+
+def left_out(given: Container[str], sent: Container[str], names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of `names` that were given and are not sent."""
+    return tuple(name for name in names if name in given and name not in sent)
 
 
 def opening_headers(host: Host, call: Call, forwarded: tuple[str, ...] = ()) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from backends.host import left_out
 from backends.openai_compatible import OpenAICompatible
 from gateway.exchange import Call, Format
 from gateway.formats.envelope import encode_request
@@ -69,6 +70,10 @@ class Mistral(OpenAICompatible):
             fitted = _fitted(members["messages"])
             members["messages"] = _bridged(fitted) if call.translated else fitted
         return encode_request(members, model, ask_usage=False)
+
+    def dropped(self, call: Call, /) -> tuple[str, ...]:
+        """Name the members that Mistral refuses, but the gateway's own."""
+        return left_out(call.members, {"stream_options"}, sorted(LEFT_OUT.get(call.format, ())))
 
 
 def _fitted(messages: Any) -> Any:

@@ -64,7 +64,7 @@ class OpenAICompatible:
             body = encode_form(call.form, boundary_of(headers["content-type"]), {"model": model})
         else:
             body = self.body(call, model)
-        return Request(self.url(call.format, model), headers, body)
+        return Request(self.url(call.format, model), headers, body, dropped=self.dropped(call))
 
     def body(self, call: Call, model: str) -> bytes:
         """Write the JSON body.
@@ -74,6 +74,10 @@ class OpenAICompatible:
         asks = call.envelope.stream and self.host.ask_usage and call.format in _USAGE_BY_OPTION
         members = self._fitted(call.members) if call.translated else call.members
         return encode_request(members, model, ask_usage=asks)
+
+    def dropped(self, _call: Call, /) -> tuple[str, ...]:
+        """Name what the host refuses of a call and `body` leaves out: nothing."""
+        return ()
 
     def _fitted(self, members: Mapping[str, Any]) -> Mapping[str, Any]:
         """Name the limit on tokens as the host does, which else might ignore it; ask only who takes it."""

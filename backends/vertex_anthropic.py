@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from backends.anthropic import PATHS, VERSION, members_for
-from backends.host import Host, opening_headers
+from backends.anthropic import MODEL_DEPENDENT, PATHS, VERSION, members_for
+from backends.host import Host, left_out, opening_headers
 from gateway.errors import BadRequest, UpstreamError
 from gateway.exchange import Call, Credential, Format, Headers, Request
 from gateway.formats.errors.verdicts import judge
@@ -54,7 +54,9 @@ class VertexAnthropic:
         else:
             members.pop("model", None)
             path = _path_of(model, stream=call.envelope.stream)
-        return Request(self.host.base_url + _MODELS + path, headers, msgspec.json.encode(members))
+        dropped = left_out(call.members, members, MODEL_DEPENDENT)
+        body = msgspec.json.encode(members)
+        return Request(self.host.base_url + _MODELS + path, headers, body, dropped=dropped)
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Say what an error answer means; keeps the provider's message, status and body."""

@@ -12,11 +12,11 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 
 from gateway.api.calls import GOOGLE_METHOD, Application, Receive, Send, call_applications, new_call_id
 from gateway.api.description import describe, description_handlers
-from gateway.api.dialect import dialect_of
 from gateway.api.health import health_handlers
 from gateway.api.models import model_handlers
 from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, UnknownRoute
 from gateway.formats.errors.reply import error_reply
+from gateway.formats.http.dialect import dialect_of
 from gateway.runtime import Runtime
 
 log = logging.getLogger("forebay")

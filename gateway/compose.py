@@ -50,7 +50,7 @@ from gateway.stores.keys_sql import SqlKeyStore
 from gateway.telemetry.books import Books
 from gateway.telemetry.logs import AccessLog
 from gateway.telemetry.metrics import Metrics
-from gateway.upstream.access import Access, open_access
+from gateway.upstream.access import open_access
 from gateway.upstream.aiohttp_transport import AiohttpTransport
 from gateway.upstream.httpx_transport import HttpxTransport
 from gateway.upstream.scripted_transport import ScriptedTransport
@@ -118,6 +118,12 @@ def _resolve(routing: Located[RoutingSpec], env: Mapping[str, str]) -> Resolved:
             errors.append(routing.error(("backends", name, "script"), f"there is no file {spec.script}"))
         if spec.launch and not launch_file(spec.launch).is_file():
             errors.append(routing.error(("backends", name, "launch"), f"there is no engine {spec.launch!r}"))
+        try:
+            open_access(spec, env)  # asks nobody: it tells what can never work
+        except ConfigError as error:
+            errors.append(routing.error(("backends", name, "auth"), error.message, error.hint))
+        except ValueError as error:
+            errors.append(routing.error(("backends", name, "auth"), str(error)))
     if errors:
         raise ConfigErrors(errors)
     return resolved
@@ -185,7 +191,7 @@ def _deployment(spec: BackendSettings, config: Config, stack: AsyncExitStack) ->
     backend, transport = _open_backend(spec, config.folder)
     stack.push_async_callback(transport.close)
     server = config.resolved.server
-    access = _access(spec, config)
+    access = open_access(spec, environment())
     if access.follow is not None:
         _keep(stack, access.follow())
     return Deployment(
@@ -197,17 +203,6 @@ def _deployment(spec: BackendSettings, config: Config, stack: AsyncExitStack) ->
         server.max_answer_bytes,
         server.max_event_bytes,
     )
-
-
-def _access(spec: BackendSettings, config: Config) -> Access:
-    try:
-        return open_access(spec, environment())
-    except ConfigError as error:  # it says what to install, but does not know for which backend
-        message, hint = error.message, error.hint
-    except (ImportError, ValueError) as error:
-        message, hint = str(error), ""
-    place = str(config.folder / "routing.yaml")
-    raise ConfigErrors([ConfigError(place, 0, f"backends.{spec.name}.auth", message, hint)])
 
 
 def _open_backend(spec: BackendSettings, folder: Path) -> tuple[Backend, Transport]:

@@ -112,6 +112,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, str]
     body: bytes
     method: str = "POST"
+    dropped: tuple[str, ...] = ()
+    """Members of the call that this very model or host refuses, and that were left out for that."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, gc=False):

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.api.dialect import KEY_HEADERS, authorization_of
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed
 from gateway.exchange import Arrival, Format, Reply
 from gateway.formats.errors.reply import error_reply
+from gateway.formats.http.dialect import KEY_HEADERS, authorization_of
 from gateway.pipeline import serve
 from gateway.runtime import Runtime
 from gateway.server.connection import DISCONNECT

@@ -15,9 +15,9 @@ from litestar.connection import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
 
-from gateway.api.dialect import authorization_of, dialect_of
 from gateway.errors import UnknownRoute
 from gateway.exchange import Caller, Format
+from gateway.formats.http.dialect import authorization_of, dialect_of
 from gateway.formats.passage.wires import wires_for
 from gateway.routing.routes import Route, allows, is_glob
 from gateway.runtime import Runtime

@@ -52,6 +52,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     passage: Passage
     status: int
     headers: Headers
+    dropped: tuple[str, ...] = ()
+    """The client's fields that were left out on the way."""
     body: bytes = b""
     usage: Usage | None = None
     opened: Opened | None = None
@@ -90,7 +92,7 @@ async def _noted_attempt(call: Call, course: Course, terms: Terms, record: Recor
     _note(record, course, started_s, "")
     record.first_byte_s = monotonic()
     record.usage = outcome.usage
-    record.dropped = outcome.passage.dropped
+    record.dropped = outcome.dropped
     if course.wire != call.format:
         record.translated_to = course.wire
     if outcome.opened is None:
@@ -108,6 +110,9 @@ async def _attempt(call: Call, course: Course, terms: Terms) -> Outcome:
     deployment = course.target.deployment
     credential = deployment.next_credential()
     request = deployment.backend.prepare(passage.call, course.model, credential)
+    dropped = passage.dropped
+    if request.dropped:
+        dropped = tuple(dict.fromkeys((*dropped, *request.dropped)))
     answer = await deployment.transport.send(deployment.sign(request), deployment.timeouts)
     kept = False
     try:
@@ -120,10 +125,10 @@ async def _attempt(call: Call, course: Course, terms: Terms) -> Outcome:
                 raise Failed("the upstream's stream is empty", code="upstream_empty")
             opened = Opened(answer, first, open_stream(deployment.event_limit_bytes))
             kept = True
-            return Outcome(course.target, passage, answer.status, answer.headers, opened=opened)
+            return Outcome(course.target, passage, answer.status, answer.headers, dropped, opened=opened)
         body = first + await answer.read(deployment.answer_limit_bytes) if first else b""
         shown, usage = passage.read(body)
-        return Outcome(course.target, passage, answer.status, answer.headers, shown, usage)
+        return Outcome(course.target, passage, answer.status, answer.headers, dropped, shown, usage)
     except Broken as error:  # nothing went to the client yet: another target may do better
         raise Failed(error.message, code="upstream_answer_cut", detail=error.detail) from error
     finally:

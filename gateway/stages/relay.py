@@ -29,8 +29,8 @@ def _headers(outcome: Outcome, record: Record) -> list[tuple[bytes, bytes]]:
     call_id, passage = record.call_id.encode(), outcome.passage
     own = [(b"x-forebay-call-id", call_id), (b"x-forebay-route", record.route.encode())]
     own.append((b"x-forebay-backend", outcome.target.deployment.backend.name.encode()))
-    if passage.dropped:
-        own.append((b"x-forebay-dropped", ", ".join(passage.dropped).encode()))
+    if outcome.dropped:
+        own.append((b"x-forebay-dropped", ", ".join(outcome.dropped).encode()))
     headers = relayed_headers(outcome.headers, own)
     if passage.content_type is not None:
         headers = [line for line in headers if line[0] != b"content-type"]

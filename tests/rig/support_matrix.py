@@ -96,7 +96,6 @@ PROBES: dict[str, Conversation] = {
 
 
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
-    ("service_tier", "messages"): {"service_tier": "standard_only"},
     ("audio", "gemini"): {
         "generationConfig": {
             "responseModalities": ["TEXT", "AUDIO"],

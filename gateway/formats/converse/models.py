@@ -66,6 +66,21 @@ def fit_to_model(members: Mapping[str, Any], model: str) -> dict[str, Any]:
     return fit(rest, thinking, name)
 
 
+def lost(given: Mapping[str, Any], sent: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name what `fit_to_model` has left out."""
+    before, after = given.get("inferenceConfig", {}), sent.get("inferenceConfig", {})
+    sampling = tuple(name for name in ("temperature", "topP") if name in before and name not in after)
+    return ("thinking", *sampling) if _thinks(given) and not _thinks(sent) else sampling
+
+
+def _thinks(members: Mapping[str, Any]) -> bool:
+    return not _THINKING.isdisjoint(members.get(FIELDS, ())) or "effort" in members.get("outputConfig", ())
+
+
+_THINKING = frozenset({"thinking", "reasoningConfig", "reasoning_effort"})
+"""What the families call it among the additional fields."""
+
+
 def _claude(members: dict[str, Any], thinking: _Thinking, model: str) -> dict[str, Any]:
     """Fit to the generation, and leave out what Claude refuses together.
 

@@ -83,7 +83,8 @@ _TASK_BUDGET = "output_config.task_budget"
 _TURN_CONFIG = "messages.output_config"
 _INNER = frozenset({_TASK_BUDGET, _TURN_CONFIG, *INNER_MEMBERS, *(f"tools.{name}" for name in OFFERED)})
 """Names in `extra` of members that are not at the top: they are written where they belong."""
-_TIERS = frozenset({"auto", "standard_only"})
+_STANDARD = "standard_only"
+_TIERS = {"auto": "auto", "default": _STANDARD}
 _NOTHING: tuple[Any, ...] = (None, (), [], {})
 _INSTRUCTING = frozenset({"system", "developer"})
 
@@ -125,7 +126,7 @@ def _decode(request: Request, members: Mapping[str, msgspec.Raw]) -> Conversatio
         stop=tuple(request.stop_sequences or ()),
         user=user if isinstance(user, str) else "",
         metadata=metadata or None,
-        service_tier=request.service_tier or "",
+        service_tier="default" if request.service_tier == _STANDARD else request.service_tier or "",
         extra=_decode_extra(request, members) | offered_members(tools) | own_members(turns),
     )
 
@@ -199,7 +200,7 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
         "output_config": _encode_output(conversation),
         "stop_sequences": conversation.stop,
         "metadata": _encode_metadata(conversation),
-        "service_tier": conversation.service_tier if conversation.service_tier in _TIERS else None,
+        "service_tier": _TIERS.get(conversation.service_tier),
         **encode_sampling(conversation, thinking),
         **{name: value for name, value in conversation.extra.items() if name not in _INNER},
     }

@@ -178,7 +178,7 @@ FIELDS: Mapping[str, Field] = {
     "service_tier": Field(
         "drop",
         {"chat": "service_tier", "responses": "service_tier"},
-        reads={"messages": "service_tier", "converse": "serviceTier"},
+        reads={"converse": "serviceTier"},
     ),
     "cache_key": Field("drop", {"chat": "prompt_cache_key", "responses": "prompt_cache_key"}),
     "store": Field("drop", {"chat": "store", "responses": "store"}),

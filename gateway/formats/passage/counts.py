@@ -9,16 +9,23 @@ Source: API references of Anthropic ("Count tokens"), Google ("countTokens"), AW
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import msgspec
 
 from gateway.errors import Failed
 from gateway.exchange import Format
-from gateway.formats.neutral.codec import Codec
 from gateway.formats.neutral.conversation import Conversation
 from gateway.formats.neutral.reading import read_answer
+from gateway.formats.passage.codecs import CODECS
+
+COUNTED_IN: Mapping[Format, Format] = {
+    "count_tokens": "messages",
+    "gemini_count": "gemini",
+    "converse_count": "converse",
+    "responses_count": "responses",
+}
+"""The format in which a provider wants the request that it is to count."""
 
 _COUNTED: Mapping[Format, frozenset[str]] = {
     "count_tokens": frozenset(
@@ -52,27 +59,13 @@ def encode_count(conversation: Conversation, wire: Format, model: str) -> dict[s
 
     Raises what the wire's codec raises for a conversation that it cannot express.
     """
-    members = _codecs()[wire].encode_request(conversation)
+    # A limit on the answer counts nothing, and some are refused that only probe.
+    asked = msgspec.structs.replace(conversation, max_tokens=None)
+    members = CODECS[COUNTED_IN[wire]].encode_request(asked)
     if wire == "gemini_count":
         return {"generateContentRequest": {"model": f"models/{model}", **members}}
     kept = {name: value for name, value in members.items() if name in _COUNTED[wire]}
     return {"input": {"converse": kept}} if wire == "converse_count" else kept
-
-
-@cache
-def _codecs() -> Mapping[Format, Codec]:
-    """Return the codecs of the wires, found late: a gateway that never counts does not load them."""
-    from gateway.formats.converse.codec import CODEC as CONVERSE
-    from gateway.formats.gemini.codec import CODEC as GEMINI
-    from gateway.formats.messages.codec import CODEC as MESSAGES
-    from gateway.formats.responses.codec import CODEC as RESPONSES
-
-    return {
-        "count_tokens": MESSAGES,
-        "gemini_count": GEMINI,
-        "converse_count": CONVERSE,
-        "responses_count": RESPONSES,
-    }
 
 
 def decode_count(body: bytes, wire: Format) -> int:

@@ -14,7 +14,7 @@ from gateway.formats.neutral.crossing import crossing_answer, crossing_event, cr
 from gateway.formats.neutral.events import Ended, Event, Faulted, Finished, Metered, whole
 from gateway.formats.neutral.losses import fit
 from gateway.formats.passage.codecs import CODECS
-from gateway.formats.passage.counts import decode_count, encode_count, encode_counted
+from gateway.formats.passage.counts import COUNTED_IN, decode_count, encode_count, encode_counted
 from gateway.formats.passage.generated import text_of_events
 from gateway.formats.passage.seam import AnswerStream, Passage, Terms
 from gateway.formats.vectors.embeddings import decode_embedding_answer, encode_embedding_request
@@ -171,14 +171,6 @@ def _counting(call: Call, wire: Format, model: str) -> Passage:
         return encode_counted(decode_count(body, wire)), Usage()
 
     return ConvertedPassage(sent, dropped, decode)
-
-
-COUNTED_IN: Mapping[Format, Format] = {
-    "gemini_count": "gemini",
-    "converse_count": "converse",
-    "responses_count": "responses",
-}
-"""The format in which a provider wants the request that it is to count."""
 
 
 def _vectors(call: Call, wire: Format, model: str) -> Passage:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, Unsupported
 from gateway.formats.neutral.conversation import Conversation, Role, Thinking, Turn
 from gateway.formats.neutral.parts import Opaque, Part, Reasoning, Text, ToolCall
 from gateway.formats.neutral.reading import read_members
@@ -132,6 +132,9 @@ def read_input(seen: str | list[Any] | None) -> list[Turn]:
     return [Turn(role, tuple(parts), raw=Layout(tuple(frames))) for role, parts, frames in turns]
 
 
+LEAST_OUTPUT_TOKENS = 16
+
+
 def encode_request(conversation: Conversation) -> dict[str, Any]:
     """Write the members of a body but its `model`. Raises Unsupported for what cannot be said.
 
@@ -140,6 +143,10 @@ def encode_request(conversation: Conversation) -> dict[str, Any]:
     models that do not reason refuse to be asked for it.
     """
     own = any(isinstance(turn.raw, Layout) for turn in conversation.turns)
+    limit = conversation.max_tokens
+    if not own and limit is not None and limit < LEAST_OUTPUT_TOKENS:
+        told = f"OpenAI's Responses API takes no limit below {LEAST_OUTPUT_TOKENS} tokens"
+        raise Unsupported(told, param="max_tokens")
     members = encode_options(conversation, own=own)
     spelled = conversation.spelling.get("responses", {}) if own else {}
     members |= {name: value for name, value in spelled.items() if name in _ANYWAY}

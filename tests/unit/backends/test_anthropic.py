@@ -100,9 +100,11 @@ def test_a_translated_call_thinks_in_the_words_of_its_model(model: str, thinking
 def test_a_translated_call_does_not_ask_for_sampling_that_its_model_refuses(model: str, takes: bool) -> None:
     members = {"messages": [], "max_tokens": 9, "temperature": 0.2, "top_k": 5}
     asked = msgspec.structs.replace(call(), members=members, translated=True)
-    body = json.loads(BACKEND.prepare(asked, model, KEY).body)
+    request = BACKEND.prepare(asked, model, KEY)
+    body = json.loads(request.body)
     assert ({"temperature", "top_k"} <= body.keys()) is takes
     assert ("temperature" in body) is takes
+    assert request.dropped == (() if takes else ("temperature", "top_k"))
 
 
 def test_a_clients_own_sampling_is_for_the_provider_to_refuse() -> None:

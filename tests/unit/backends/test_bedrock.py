@@ -127,7 +127,9 @@ ADAPTIVE = {
 )
 def test_a_translated_call_is_fitted_to_its_model(model: str, written: dict[str, Any]) -> None:
     sent = msgspec.structs.replace(call("converse"), members=ADAPTIVE, translated=True)
-    assert json.loads(BACKEND.prepare(sent, model, KEY).body) == {"messages": MESSAGES, **written}
+    request = BACKEND.prepare(sent, model, KEY)
+    assert json.loads(request.body) == {"messages": MESSAGES, **written}
+    assert request.dropped == (() if written else ("thinking",))
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,13 @@ def test_members_that_were_translated_are_written_like_received_ones() -> None:
     assert body == {"messages": MESSAGES, "random_seed": 3, "model": "mistral-small"}
 
 
+def test_what_mistral_refuses_is_left_out_by_name() -> None:
+    asked = call("chat", user="joe", store=True, stream=True, stream_options={"include_usage": True})
+    request = Mistral("m", Host(PLACE)).prepare(asked, "mistral-small", KEY)
+    assert request.dropped == ("store", "user")
+    assert {"store", "user", "stream_options"}.isdisjoint(json.loads(request.body))
+
+
 @pytest.mark.parametrize("is_translated", [False, True])
 def test_a_translated_user_does_not_speak_right_after_a_tool(is_translated: bool) -> None:
     tool = {"role": "tool", "content": "1", "tool_call_id": "D681PevKs"}

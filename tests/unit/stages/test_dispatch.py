@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from rig import chat
 from unit.stand_ins import (
@@ -23,6 +24,8 @@ from unit.stand_ins import (
     target,
 )
 
+from backends.host import Host
+from backends.mistral import Mistral
 from gateway.errors import Broken, ConnectFailed, Failed, Overloaded, Rejected, TimedOut, UpstreamError
 from gateway.exchange import Call, Record, Usage
 from gateway.routing.routes import Target
@@ -133,6 +136,18 @@ def test_a_stream_that_is_labelled_as_json_is_a_stream(first: bytes) -> None:
 def test_a_whole_answer_to_a_request_for_a_stream_is_whole() -> None:
     outcome = dispatched(target("first", FakeAnswer([WHOLE[:30], WHOLE[30:]])), of=call(stream=True))
     assert (outcome.body, outcome.opened) == (WHOLE, None)
+
+
+def test_what_the_passage_and_the_host_leave_out_is_told_together() -> None:
+    host = Mistral("m", Host("http://m/v1", ("chat",)))
+    first = target("first", FakeAnswer())
+    deployment = msgspec.structs.replace(first.deployment, backend=host)
+    asked = msgspec.structs.replace(first, deployment=deployment)
+    seen = record()
+    members = {"max_tokens": 9, "top_k": 3, "metadata": {"user_id": "joe"}}
+    outcome = dispatched(asked, of=call("messages", **members), into=seen)
+    assert outcome.dropped == seen.dropped == ("top_k", "user")
+    assert seen.translated_to == "chat"
 
 
 def test_each_target_gets_its_own_model_and_credential() -> None:

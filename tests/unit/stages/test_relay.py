@@ -34,7 +34,7 @@ def passage(**settings: Any) -> RelayedPassage:
 
 
 def whole(body: bytes = WHOLE, headers: Any = ()) -> Outcome:
-    return Outcome(target("first"), passage(), 200, headers, body)
+    return Outcome(target("first"), passage(), 200, headers, body=body)
 
 
 def opened(answer: FakeAnswer, **settings: Any) -> Outcome:
@@ -84,7 +84,8 @@ def test_a_whole_answer_shows_the_routes_name_where_asked() -> None:
 
 
 def test_what_was_dropped_is_said_and_a_translated_answer_has_its_own_type() -> None:
-    way = Outcome(target("first"), Translated(), 200, [(b"content-type", b"application/x-ndjson")], b"{}")
+    told = [(b"content-type", b"application/x-ndjson")]
+    way = Outcome(target("first"), Translated(), 200, told, ("seed", "user"), b"{}")
     reply = relayed(way, record())
     assert dict(reply.headers)[b"x-forebay-dropped"] == b"seed, user"
     assert [value for name, value in reply.headers if name == b"content-type"] == [b"application/json"]

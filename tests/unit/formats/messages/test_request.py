@@ -411,7 +411,8 @@ def test_the_rest_of_the_members() -> None:
 def test_values_of_other_dialects_are_brought_into_range() -> None:
     written = write(temperature=1.7, service_tier="default")
     assert written["temperature"] == 1
-    assert "service_tier" not in written
+    assert written["service_tier"] == "standard_only"
+    assert "service_tier" not in write(service_tier="flex")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.dialect import authorization_of, dialect_of
+from gateway.formats.http.dialect import authorization_of, dialect_of
 
 
 @pytest.mark.parametrize(
