@@ -14,7 +14,10 @@ from gateway.identity.directory import KeyDirectory
 from gateway.identity.keys import digest_of
 from gateway.identity.tokens import TokenVerifier
 
-REFUSAL: Final = "missing or invalid credentials; send 'Authorization: Bearer <key>', or the key as x-api-key or x-goog-api-key"
+REFUSAL: Final = (
+    "missing or invalid credentials; "
+    "send 'Authorization: Bearer <key>', or the key as x-api-key or x-goog-api-key"
+)
 _LONGEST_SECRET: Final = 16_384
 """In characters; more is refused unread, so that no one makes the gateway digest megabytes."""
 

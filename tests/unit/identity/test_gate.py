@@ -84,9 +84,9 @@ def test_every_refusal_says_the_same(identity: Identity, authorization: str | No
     assert identity.lookup(authorization, 100.0) is None
     with pytest.raises(Unauthenticated) as refused:
         identify(identity, authorization)
-    assert (
-        refused.value.message
-        == "missing or invalid credentials; send 'Authorization: Bearer <key>', or the key as x-api-key or x-goog-api-key"
+    assert refused.value.message == (
+        "missing or invalid credentials; "
+        "send 'Authorization: Bearer <key>', or the key as x-api-key or x-goog-api-key"
     )
     assert refused.value.status == 401
 
