@@ -8,7 +8,7 @@ import pytest
 from rig.recordings import Recording, load, parameters
 from unit.stand_ins import SECRET, call
 
-from backends.cohere import PATHS, Cohere
+from backends.cohere import Cohere
 from backends.host import Host
 from gateway.errors import (
     ContextTooLong,
@@ -43,7 +43,7 @@ def test_each_format_has_its_path(format_: Format, path: str) -> None:
 
 
 def test_it_speaks_all_of_its_formats_unless_it_is_configured_to_fewer() -> None:
-    assert backend().speaks("m") == tuple(PATHS)
+    assert backend().speaks("m") == tuple(Cohere.paths)
     assert backend(("rerank",)).speaks("m") == ("rerank",)
 
 

@@ -9,7 +9,7 @@ from rig.recordings import Recording, load, parameters
 from unit.stand_ins import SECRET, call
 
 from backends.host import Host
-from backends.ollama import PATHS, Ollama
+from backends.ollama import Ollama
 from gateway.errors import (
     ContextTooLong,
     Failed,
@@ -40,7 +40,7 @@ def test_each_format_has_its_path_and_the_key_is_optional(format_: Format, path:
 
 
 def test_it_speaks_all_of_its_formats_unless_it_is_configured_to_fewer() -> None:
-    assert backend().speaks("m") == tuple(PATHS)
+    assert backend().speaks("m") == tuple(Ollama.paths)
     assert backend(("ollama",)).speaks("m") == ("ollama",)
 
 
