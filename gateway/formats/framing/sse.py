@@ -53,6 +53,8 @@ def _end_of_events(data: bytearray, start: int) -> int:
 
 def split_events(data: bytes) -> list[bytes]:
     """Split whole events; each piece keeps its blank line, so that joining gives `data` again."""
+    if data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:  # the usual case: one event
+        return [data]
     events, start = [], 0
     for end in _END.finditer(data):
         events.append(data[start : end.end()])
