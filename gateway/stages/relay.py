@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 
 from gateway.errors import Broken, GatewayError, ShuttingDown, UpstreamError
 from gateway.exchange import Flight, Record, Reply
-from gateway.formats.http.headers import relayed_headers
+from gateway.formats.http.headers import REQUEST_ID_NAMES, relayed_headers
 from gateway.formats.passage.seam import AnswerStream
 from gateway.stages.dispatch import Opened, Outcome
 
@@ -35,8 +35,9 @@ def _headers(outcome: Outcome, record: Record) -> list[tuple[bytes, bytes]]:
     if passage.content_type is not None:
         headers = [line for line in headers if line[0] != b"content-type"]
         headers.append((b"content-type", passage.content_type))
-    if not any(name == b"x-request-id" for name, _ in headers):
-        headers.append((b"x-request-id", call_id))
+    for wanted in REQUEST_ID_NAMES if record.format == "messages" else REQUEST_ID_NAMES[:1]:
+        if not any(name == wanted for name, _ in headers):
+            headers.append((wanted, call_id))
     return headers
 
 

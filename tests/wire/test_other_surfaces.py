@@ -257,6 +257,7 @@ def test_the_log_says_what_was_translated_and_what_was_left_out(
     asked = {"model": "any", "max_tokens": 9, "top_k": 3, "messages": [{"role": "user", "content": "hi"}]}
     response = http.post("/v1/messages", json=asked)
     assert response.headers["x-forebay-dropped"] == "top_k"
+    assert response.headers["request-id"] == response.headers["x-forebay-call-id"]
     line = line_of(surfaces, response.headers)
     assert (line["format"], line["translated_to"], line["dropped"]) == ("messages", "chat", ["top_k"])
     assert (line["input_tokens"], line["output_tokens"]) == (3, 2)

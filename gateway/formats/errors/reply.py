@@ -9,7 +9,7 @@ from gateway.errors import GatewayError, MethodNotAllowed, UpstreamError
 from gateway.exchange import Format, Reply
 from gateway.formats.chat.errors import encode_error as encode_openai_error
 from gateway.formats.gemini.errors import encode_error as encode_google_error
-from gateway.formats.http.headers import relayed_headers
+from gateway.formats.http.headers import REQUEST_ID_NAMES, relayed_headers
 from gateway.formats.messages.errors import encode_error as encode_anthropic_error
 
 _ENCODERS: Mapping[str, Callable[[GatewayError], bytes]] = {
@@ -38,7 +38,3 @@ def error_reply(error: GatewayError, call_id: str, format_: Format = "chat") -> 
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
     encode = _ENCODERS.get(format_, encode_openai_error)
     return Reply(error.status, headers, encode(error))
-
-
-REQUEST_ID_NAMES = (b"x-request-id", b"request-id")
-"""OpenAI's SDKs show the first to their users, Anthropic's the second."""

@@ -12,6 +12,9 @@ from functools import lru_cache
 
 from gateway.exchange import Headers
 
+REQUEST_ID_NAMES = (b"x-request-id", b"request-id")
+"""OpenAI's SDKs show the first to their users, Anthropic's the second."""
+
 _KEPT = frozenset(
     {
         b"content-type",
