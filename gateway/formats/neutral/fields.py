@@ -264,8 +264,11 @@ FIELDS: Mapping[str, Field] = {
             "messages": "tool_result.content",
             "gemini": "functionResponse.parts",
             "converse": "toolResult.content",
+            # Shown by the user, behind the results: see `lifting`.
+            "chat": "messages.content",
+            "cohere": "messages.content",
+            "ollama": "messages.images",
         },
-        reads={"chat": "messages.content"},
     ),
     "tool_error": Field("drop", {"messages": "tool_result.is_error", "converse": "toolResult.status"}),
     "citations": Field("refuse", {"messages": "document.citations", "converse": "document.citations"}),

@@ -18,6 +18,7 @@ from gateway.formats.neutral.conversation import (
     Turn,
 )
 from gateway.formats.neutral.fields import EXTRAS, FIELDS, Loss
+from gateway.formats.neutral.lifting import TEXT_RESULTS, lift_media
 from gateway.formats.neutral.parts import Media, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
 from gateway.formats.neutral.seals import accepts
 
@@ -74,6 +75,8 @@ def fit(conversation: Conversation, source: Format, target: Format) -> tuple[Con
         del changes["thinking"]
     if dropped:
         conversation = msgspec.structs.replace(conversation, **changes, extra={})
+    if target in TEXT_RESULTS:
+        conversation = lift_media(conversation)
     return conversation, tuple(dict.fromkeys(dropped.values()))
 
 
