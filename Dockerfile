@@ -15,7 +15,8 @@ RUN python -m venv /opt/forebay
 ENV PATH=/opt/forebay/bin:$PATH
 
 COPY requirements/ requirements/
-RUN pip install --only-binary :all: --require-hashes -r requirements/run.txt
+# With all extras: PostgreSQL for keys, signing for AWS.
+RUN pip install --only-binary :all: --require-hashes -r requirements/image.txt
 
 # The local model: 130 MB more. It answers where no provider has a key.
 ARG LOCAL_MODEL=no
