@@ -47,6 +47,7 @@ _NOT_USED: Mapping[str, tuple[object, ...]] = {
 """Values that ask for what happens anyway: nothing is lost with them."""
 
 _NO_DETAIL = frozenset({"", "auto"})
+_MOST_SHOWN_CHARS = 100
 _PREFILLING = frozenset({"messages", "converse", "gemini", "ollama"})
 
 
@@ -82,6 +83,7 @@ def fit(conversation: Conversation, source: Format, target: Format) -> tuple[Con
 
 def _lose(loss: Loss, name: str, place: str, target: Format) -> None:
     if loss == "refuse":
+        name, place = name[:_MOST_SHOWN_CHARS], place[:_MOST_SHOWN_CHARS]  # a client may have made it up
         raise Unsupported(
             f"{name} cannot be expressed in the {target} format that the target of this route speaks",
             param=place or name,

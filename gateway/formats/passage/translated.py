@@ -11,11 +11,11 @@ from gateway.exchange import Call, Format, Usage
 from gateway.formats.neutral.check import check
 from gateway.formats.neutral.codec import Codec, Heading, StreamDecoder, StreamEncoder
 from gateway.formats.neutral.crossing import crossing_answer, crossing_event, crossing_request
-from gateway.formats.neutral.events import Ended, Event, Faulted, Finished, Metered, whole
+from gateway.formats.neutral.events import Event, Faulted, whole
 from gateway.formats.neutral.losses import fit
 from gateway.formats.passage.codecs import CODECS
 from gateway.formats.passage.counts import COUNTED_IN, decode_count, encode_count, encode_counted
-from gateway.formats.passage.generated import text_of_events
+from gateway.formats.passage.heard import Heard
 from gateway.formats.passage.seam import AnswerStream, Passage, Terms
 from gateway.formats.vectors.embeddings import decode_embedding_answer, encode_embedding_request
 from gateway.formats.vectors.rerank import decode_rerank_answer, encode_rerank_request
@@ -84,34 +84,32 @@ class TranslatedPassage(msgspec.Struct, frozen=True, gc=False):
 class TranslatedStream:
     """One stream, decoded from the upstream's format and encoded in the client's, event by event."""
 
-    __slots__ = ("_decoder", "_encoder", "_events", "_failed")
+    __slots__ = ("_decoder", "_encoder", "_heard")
 
     def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
         self._decoder = decoder
         self._encoder = encoder
-        self._events: list[Event] = []
-        self._failed = False
+        self._heard = Heard()
 
     @property
     def usage(self) -> Usage | None:
         """The usage that was reported, the last one where there were several; None until then."""
-        told = [event.usage for event in self._events if isinstance(event, Metered)]
-        return told[-1] if told else None
+        return self._heard.usage
 
     @property
     def finished(self) -> bool:
         """The stream told a finish reason."""
-        return any(isinstance(event, Finished) for event in self._events)
+        return self._heard.finished
 
     @property
     def done(self) -> bool:
         """The stream said that this was all."""
-        return any(isinstance(event, Ended) for event in self._events)
+        return self._heard.done
 
     @property
     def failed(self) -> bool:
         """The stream carried an error of the upstream."""
-        return self._failed
+        return self._heard.failed
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the upstream's bytes, return what the client gets now (may be empty)."""
@@ -127,18 +125,17 @@ class TranslatedStream:
 
     def text(self) -> str:
         """Return what was generated so far, for counting."""
-        return text_of_events(self._events)
+        return self._heard.text()
 
     def _pass(self, events: list[Event]) -> bytes:
-        if not events or self._failed:  # after an error nothing may look like a regular end
+        if not events or self._heard.failed:  # after an error nothing may look like a regular end
             return b""
         events = [crossing_event(event) for event in events]
-        self._events += events
-        fault = next((event for event in events if isinstance(event, Faulted)), None)
-        if fault is None:
+        self._heard.add(events)
+        if not self._heard.failed:
             return self._encoder.encode(events)
-        self._failed = True
-        return self._encoder.encode(events[: events.index(fault)]) + self._encoder.fail(fault.error)
+        number, fault = next((n, event) for n, event in enumerate(events) if isinstance(event, Faulted))
+        return self._encoder.encode(events[:number]) + self._encoder.fail(fault.error)
 
 
 Decode = Callable[[bytes], tuple[bytes, Usage | None]]

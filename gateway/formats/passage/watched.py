@@ -13,8 +13,7 @@ from gateway.errors import GatewayError, UpstreamError
 from gateway.exchange import Usage
 from gateway.formats.framing.sse import Framer, data_of, split_events
 from gateway.formats.neutral.codec import StreamDecoder
-from gateway.formats.neutral.events import Ended, Event, Faulted, Finished, Metered
-from gateway.formats.passage.generated import text_of_events
+from gateway.formats.passage.heard import Heard
 from gateway.formats.passage.watching import Watch
 
 RAW_LIMIT_BYTES = 32 * 1024
@@ -23,7 +22,7 @@ RAW_LIMIT_BYTES = 32 * 1024
 class DecodedStream:
     """One stream of a format that has a codec: its decoder says what passed."""
 
-    __slots__ = ("_decoder", "_events", "_framer", "_raw", "_raw_bytes", "_rename", "_watch")
+    __slots__ = ("_decoder", "_framer", "_heard", "_raw", "_raw_bytes", "_rename", "_watch")
 
     def __init__(self, watch: Watch, decoder: StreamDecoder, rename: str | None, limit_bytes: int) -> None:
         self._watch = watch
@@ -32,28 +31,27 @@ class DecodedStream:
         self._decoder: StreamDecoder | None = decoder
         self._raw: list[bytes] = []
         self._raw_bytes = 0
-        self._events: list[Event] = []
+        self._heard = Heard()
 
     @property
     def usage(self) -> Usage | None:
         """The usage that was reported, the last one where there were several; None until then."""
-        told = [event.usage for event in self._decoded() if isinstance(event, Metered)]
-        return told[-1] if told else None
+        return self._listen().usage
 
     @property
     def finished(self) -> bool:
         """The stream told a finish reason."""
-        return any(isinstance(event, Finished) for event in self._decoded())
+        return self._listen().finished
 
     @property
     def done(self) -> bool:
         """The stream said that this was all."""
-        return any(isinstance(event, Ended) for event in self._decoded())
+        return self._listen().done
 
     @property
     def failed(self) -> bool:
         """The stream carried an error of the upstream."""
-        return any(isinstance(event, Faulted) for event in self._decoded())
+        return self._listen().failed
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the upstream's bytes, return what the client gets now (may be empty).
@@ -85,7 +83,7 @@ class DecodedStream:
 
     def text(self) -> str:
         """Return what was generated so far, for counting."""
-        return text_of_events(self._decoded())
+        return self._listen().text()
 
     def _keep(self, events: bytes) -> None:
         self._raw.append(events)
@@ -93,9 +91,9 @@ class DecodedStream:
         if self._raw_bytes > RAW_LIMIT_BYTES:
             self._decode()
 
-    def _decoded(self) -> list[Event]:
+    def _listen(self) -> Heard:
         self._decode()
-        return self._events
+        return self._heard
 
     def _decode(self, *, closing: bool = False) -> None:
         """Decode what was kept. What the decoder cannot read passed all the same: it only goes uncounted."""
@@ -104,9 +102,9 @@ class DecodedStream:
             return
         try:
             if self._raw:
-                self._events += decoder.feed(b"".join(self._raw))
+                self._heard.add(decoder.feed(b"".join(self._raw)))
             if closing:
-                self._events += decoder.close()
+                self._heard.add(decoder.close())
         except UpstreamError:
             self._decoder = None
         self._raw.clear()
