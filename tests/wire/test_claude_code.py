@@ -21,7 +21,7 @@ from rig.lacking import lacking
 from rig.script import Answer, events, plain, sse
 from rig.upstream import Seen, Upstream
 
-SOURCE = Path(__file__).parent / "claude"
+SOURCE = Path(__file__).parent / "npm" / "claude"
 RELAYED, TRANSLATED = "claude-relayed", "claude-translated"
 QUIET = {
     "DISABLE_TELEMETRY": "1",

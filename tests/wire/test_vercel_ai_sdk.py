@@ -13,7 +13,7 @@ from rig.gateway import CREDENTIALS, KEY, Gateway, running_gateway
 from rig.script import Answer, events, plain, sse
 from rig.upstream import Seen, Upstream
 
-SOURCE = Path(__file__).parent / "vercel"
+SOURCE = Path(__file__).parent / "npm" / "vercel"
 USAGE = {"inputTokens": 9, "outputTokens": 3, "totalTokens": 12}
 CALLED = [{"toolName": "add", "input": {"a": 2, "b": 3}}]
 

@@ -132,10 +132,10 @@ class TranslatedStream:
             return b""
         events = [crossing_event(event) for event in events]
         self._heard.add(events)
-        if not self._heard.failed:
+        fault = next((event for event in events if isinstance(event, Faulted)), None)
+        if fault is None:
             return self._encoder.encode(events)
-        number, fault = next((n, event) for n, event in enumerate(events) if isinstance(event, Faulted))
-        return self._encoder.encode(events[:number]) + self._encoder.fail(fault.error)
+        return self._encoder.encode(events[: events.index(fault)]) + self._encoder.fail(fault.error)
 
 
 Decode = Callable[[bytes], tuple[bytes, Usage | None]]
