@@ -19,6 +19,7 @@ from unit.stand_ins import (
     call,
     plan_of,
     record,
+    route,
     sent_to,
     streaming,
     target,
@@ -26,9 +27,18 @@ from unit.stand_ins import (
 
 from backends.host import Host
 from backends.mistral import Mistral
-from gateway.errors import Broken, ConnectFailed, Failed, Overloaded, Rejected, TimedOut, UpstreamError
+from gateway.errors import (
+    Broken,
+    ConnectFailed,
+    Failed,
+    Overloaded,
+    Rejected,
+    TimedOut,
+    Unsupported,
+    UpstreamError,
+)
 from gateway.exchange import Call, Record, Usage
-from gateway.routing.routes import Target
+from gateway.routing.routes import Course, Plan, Target
 from gateway.stages.dispatch import Outcome, dispatch
 
 
@@ -148,6 +158,44 @@ def test_what_the_passage_and_the_host_leave_out_is_told_together() -> None:
     outcome = dispatched(asked, of=call("messages", **members), into=seen)
     assert outcome.dropped == seen.dropped == ("top_k", "user")
     assert seen.translated_to == "chat"
+
+
+def test_a_target_that_cannot_express_a_call_is_passed_over_unasked() -> None:
+    first, second, seen = target("first", FakeAnswer()), well(), record()
+    plan = Plan(route("fast", first, second), (Course(first, "up", "messages"), Course(second, "up", "chat")))
+    outcome = asyncio.run(dispatch(call(n=2), plan, seen))
+    assert outcome.target is second
+    assert sent_to(first) == []
+    assert [attempt.cause for attempt in seen.attempts] == ["unsupported_call", ""]
+
+
+def test_of_a_targets_formats_the_first_that_can_express_the_call_is_used() -> None:
+    asked = target("first", FakeAnswer())
+    plan = Plan(route("fast", asked), (Course(asked, "up", "responses"), Course(asked, "up", "chat")))
+    members = {"max_tokens": 99, "stop_sequences": ["END"]}
+    outcome = asyncio.run(dispatch(call("messages", **members), plan, seen := record()))
+    assert outcome.target is asked
+    assert seen.translated_to == "chat"
+    assert json.loads(sent_to(asked)[0].body)["stop"] == ["END"]
+
+
+def test_a_target_that_failed_is_not_asked_again_in_another_format() -> None:
+    asked, second = target("first", error_answer(500)), well()
+    courses = (Course(asked, "up", "responses"), Course(asked, "up", "chat"), Course(second, "up", "chat"))
+    plan = Plan(route("fast", asked, second), courses)
+    outcome = asyncio.run(dispatch(call("messages", max_tokens=99), plan, record()))
+    assert outcome.target is second
+    assert len(sent_to(asked)) == 1
+
+
+def test_when_no_target_can_express_a_call_the_first_reason_is_told() -> None:
+    first, second = target("first"), target("second")
+    plan = Plan(
+        route("fast", first, second), (Course(first, "up", "messages"), Course(second, "up", "converse"))
+    )
+    with pytest.raises(Unsupported, match="n cannot be expressed in the messages format") as refusal:
+        asyncio.run(dispatch(call(n=2), plan, record()))
+    assert refusal.value.param == "n"
 
 
 def test_each_target_gets_its_own_model_and_credential() -> None:
