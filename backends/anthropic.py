@@ -60,8 +60,7 @@ MODEL_DEPENDENT = ("thinking", "temperature", "top_p", "top_k")
 
 def members_for(call: Call, model: str) -> Mapping[str, Any]:
     """Return the members of a call as its model takes them; what a client wrote itself stays as it is."""
-    fitted = fit_thinking(call.members, model)
-    return fit_sampling(fitted, model) if call.translated else fitted
+    return fit_sampling(fit_thinking(call.members, model), model) if call.translated else call.members
 
 
 def _authorization(credential: Credential) -> tuple[str, str]:

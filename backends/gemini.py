@@ -78,7 +78,7 @@ class Gemini:
             name, value = self.authorization(credential)
             headers[name] = value
         kept = {name: value for name, value in call.members.items() if name not in _IN_THE_URL}
-        members = dict(fit_thinking(kept, model))
+        members = dict(fit_thinking(kept, model)) if call.translated else kept
         streams = call.format == "gemini" and call.envelope.stream
         method = _STREAM if streams else METHODS[call.format]
         body = msgspec.json.encode(self.body(members, call.format, model))

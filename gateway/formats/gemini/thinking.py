@@ -88,7 +88,7 @@ def _bare(model: str) -> str:
 def fit_thinking(members: Mapping[str, Any], model: str) -> Mapping[str, Any]:
     """Rewrite the thinking of a translated request in the way that its model takes it.
 
-    A client's own request is not touched: its members are unparsed.
+    A client's own request is not to come here: what it asks for is for the provider to judge.
     """
     config = members.get("generationConfig")
     said = config.get("thinkingConfig") if isinstance(config, dict) else None

@@ -160,9 +160,8 @@ def _counting(call: Call, wire: Format, model: str) -> Passage:
     """Ask another provider how many tokens a request has."""
     asked = CODECS["messages"].decode_request(call.members)
     fitting, dropped = fit(asked, "messages", COUNTED_IN[wire])
-    sent = msgspec.structs.replace(
-        call, format=wire, members=encode_count(crossing_request(fitting), wire, model)
-    )
+    members = encode_count(crossing_request(fitting), wire, model)
+    sent = msgspec.structs.replace(call, format=wire, members=members, translated=True)
 
     def decode(body: bytes) -> tuple[bytes, Usage | None]:
         return encode_counted(decode_count(body, wire)), Usage()

@@ -31,7 +31,7 @@ def call(format_: Format = "messages", *, stream: bool = False, **headers: str) 
 
 
 def translated(format_: Format = "messages") -> Call:
-    return msgspec.structs.replace(call(format_), members=CODEC.encode_request(ASKED))
+    return msgspec.structs.replace(call(format_), members=CODEC.encode_request(ASKED), translated=True)
 
 
 BACKEND = Anthropic("a", Host(PLACE))
@@ -83,6 +83,12 @@ def test_a_translated_call_thinks_in_the_words_of_its_model(model: str, thinking
     assert body["thinking"] == thinking
     assert body["model"] == model
     assert ("output_config" in body) is (model == "claude-sonnet-5")
+
+
+def test_a_clients_own_thinking_stays_as_it_is_even_where_its_turns_were_written_anew() -> None:
+    own = msgspec.structs.replace(translated(), translated=False)
+    body = json.loads(BACKEND.prepare(own, "claude-haiku-4-5", KEY).body)
+    assert body["thinking"] == {"type": "adaptive"}
 
 
 @pytest.mark.parametrize(

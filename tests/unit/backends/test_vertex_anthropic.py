@@ -72,7 +72,7 @@ def test_a_name_of_dots_does_not_climb(model: str) -> None:
 
 def test_a_translated_call_thinks_in_the_words_of_its_model() -> None:
     asked = Conversation((Turn("user", (Text("Hi"),)),), thinking=Thinking("low"))
-    translated = msgspec.structs.replace(call(), members=CODEC.encode_request(asked))
+    translated = msgspec.structs.replace(call(), members=CODEC.encode_request(asked), translated=True)
     old = json.loads(BACKEND.prepare(translated, "claude-3-7-sonnet@20250219", TOKEN).body)
     assert old["thinking"] == {"type": "enabled", "budget_tokens": 1024}
     new = json.loads(BACKEND.prepare(translated, "claude-sonnet-5", TOKEN).body)
