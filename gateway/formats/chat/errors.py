@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError
+from gateway.formats.errors.native import own_or_written
 
 
 class _ErrorObject(msgspec.Struct):
@@ -40,9 +41,7 @@ def encode_error(error: GatewayError) -> bytes:
 
     The upstream's own body is passed on as it is when it already has that shape.
     """
-    if isinstance(error, UpstreamError) and error.raw and is_native(error.raw):
-        return error.raw
-    return msgspec.json.encode(_object(error))
+    return own_or_written(error, is_native, _object)
 
 
 def encode_error_event(error: GatewayError) -> bytes:

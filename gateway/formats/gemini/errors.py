@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError
+from gateway.formats.errors.native import fits, own_or_written
 
 _STATUSES: Mapping[int, str] = {
     401: "UNAUTHENTICATED",
@@ -52,9 +53,7 @@ def encode_error(error: GatewayError) -> bytes:
 
     The upstream's own body is passed on as it is when it already has that shape.
     """
-    if isinstance(error, UpstreamError) and error.raw and is_native(error.raw):
-        return error.raw
-    return msgspec.json.encode(_object(error))
+    return own_or_written(error, is_native, _object)
 
 
 def encode_error_event(error: GatewayError) -> bytes:
@@ -64,11 +63,7 @@ def encode_error_event(error: GatewayError) -> bytes:
 
 def is_native(body: bytes) -> bool:
     """Tell whether a body is `{"error": {"code": ..., "message": ..., "status": ...}}`, the code a number."""
-    try:
-        _native.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+    return fits(_native, body)
 
 
 def _object(error: GatewayError) -> _Native:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.errors import GatewayError, Unsupported, UpstreamError
+from gateway.errors import GatewayError, Unsupported
+from gateway.formats.errors.native import fits, own_or_written
 
 _TYPES: Mapping[int, str] = {
     401: "authentication_error",
@@ -53,9 +54,7 @@ def encode_error(error: GatewayError) -> bytes:
 
     The upstream's own body is passed on as it is when it already has that shape.
     """
-    if isinstance(error, UpstreamError) and error.raw and is_native(error.raw):
-        return error.raw
-    return msgspec.json.encode(_object(error))
+    return own_or_written(error, is_native, _object)
 
 
 def encode_error_event(error: GatewayError) -> bytes:
@@ -65,11 +64,7 @@ def encode_error_event(error: GatewayError) -> bytes:
 
 def is_native(body: bytes) -> bool:
     """Tell whether a body is `{"type": "error", "error": {"type": ..., "message": ...}}`."""
-    try:
-        _native.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+    return fits(_native, body)
 
 
 def _object(error: GatewayError) -> _Native:
