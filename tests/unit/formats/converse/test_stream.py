@@ -380,58 +380,64 @@ def test_a_whole_answer_said_as_a_stream_is_the_same_answer(part: Part) -> None:
     assert join(again(whole(completion))) == completion
 
 
-def test_an_answer_of_another_format_is_said_in_ours() -> None:
-    assert written(
-        Began("id", "model"),
-        Opened(0, Reasoning(origin="messages")),
-        Grew(0, "a", "summary", new_summary=True),
-        Grew(0, "b", "summary", new_summary=True),
-        Grew(0, "S1", "signature"),
-        Grew(0, "S2", "signature"),
-        Closed(0, content=Reasoning("ab")),
-        Opened(1, ToolCall("1", "look", signature="S3", origin="gemini")),
-        Grew(1, "{", "arguments"),
-        Grew(1, "S4", "signature"),
-        Closed(1),
-        Opened(2, Refusal("n")),
-        Grew(2, "o"),
-        Closed(2),
-        Opened(3, Opaque("responses", "web_search_call", {})),
-        Grew(3, "", "opaque", value={"x": 1}),
-        Closed(3),
-        Finished("length", "length"),
-        Metered(Usage(1, 1)),
-        Metered(Usage(5, 3)),
-        Ended({"system_fingerprint": "f"}),
-    ) == [
-        START,
-        ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "a"}}}),
-        ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "\n\nb"}}}),
-        (
-            "contentBlockDelta",
-            {"contentBlockIndex": 0, "delta": {"reasoningContent": {"signature": "forebay.messages.S1"}}},
-        ),
-        ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"signature": "S2"}}}),
-        stop(0),
-        (
-            "contentBlockDelta",
-            {
-                "contentBlockIndex": 1,
-                "delta": {
-                    "reasoningContent": {"redactedContent": base64.b64encode(b"forebay.gemini.S3").decode()}
-                },
+SAID_IN_OURS = [
+    START,
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "a"}}}),
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "\n\nb"}}}),
+    (
+        "contentBlockDelta",
+        {"contentBlockIndex": 0, "delta": {"reasoningContent": {"signature": "forebay.messages.S1"}}},
+    ),
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"signature": "S2"}}}),
+    stop(0),
+    (
+        "contentBlockDelta",
+        {
+            "contentBlockIndex": 1,
+            "delta": {
+                "reasoningContent": {"redactedContent": base64.b64encode(b"forebay.gemini.S3").decode()}
             },
-        ),
-        stop(1),
-        start(2, toolUse={"toolUseId": "1", "name": "look"}),
-        ("contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolUse": {"input": "{"}}}),
-        stop(2),
-        ("contentBlockDelta", {"contentBlockIndex": 3, "delta": {"text": "n"}}),
-        ("contentBlockDelta", {"contentBlockIndex": 3, "delta": {"text": "o"}}),
-        stop(3),
-        ("messageStop", {"stopReason": "max_tokens"}),
-        ("metadata", {"usage": USAGE}),
-    ]
+        },
+    ),
+    stop(1),
+    start(2, toolUse={"toolUseId": "1", "name": "look"}),
+    ("contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolUse": {"input": "{"}}}),
+    stop(2),
+    ("contentBlockDelta", {"contentBlockIndex": 3, "delta": {"text": "n"}}),
+    ("contentBlockDelta", {"contentBlockIndex": 3, "delta": {"text": "o"}}),
+    stop(3),
+    ("messageStop", {"stopReason": "max_tokens"}),
+    ("metadata", {"usage": USAGE}),
+]
+
+
+def test_an_answer_of_another_format_is_said_in_ours() -> None:
+    assert (
+        written(
+            Began("id", "model"),
+            Opened(0, Reasoning(origin="messages")),
+            Grew(0, "a", "summary", new_summary=True),
+            Grew(0, "b", "summary", new_summary=True),
+            Grew(0, "S1", "signature"),
+            Grew(0, "S2", "signature"),
+            Closed(0, content=Reasoning("ab")),
+            Opened(1, ToolCall("1", "look", signature="S3", origin="gemini")),
+            Grew(1, "{", "arguments"),
+            Grew(1, "S4", "signature"),
+            Closed(1),
+            Opened(2, Refusal("n")),
+            Grew(2, "o"),
+            Closed(2),
+            Opened(3, Opaque("responses", "web_search_call", {})),
+            Grew(3, "", "opaque", value={"x": 1}),
+            Closed(3),
+            Finished("length", "length"),
+            Metered(Usage(1, 1)),
+            Metered(Usage(5, 3)),
+            Ended({"system_fingerprint": "f"}),
+        )
+        == SAID_IN_OURS
+    )
 
 
 @pytest.mark.parametrize(

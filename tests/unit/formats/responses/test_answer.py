@@ -179,6 +179,60 @@ def test_a_request_that_said_nothing_is_repeated_as_openai_does() -> None:
     }
 
 
+BOOK = {"type": "file_citation", "file_id": "", "filename": "book", "index": 3}
+PAGE = {"type": "url_citation", "url": "https://x", "title": "t", "start_index": 0, "end_index": 0}
+ITEMS = [
+    {
+        "type": "reasoning",
+        "id": "forebay.messages.rs_call-1_0",
+        "summary": [],
+        "content": [{"type": "reasoning_text", "text": "hm"}],
+        "encrypted_content": "forebay.messages.sig",
+    },
+    {
+        "id": "msg_call-1_1",
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [
+            {"type": "output_text", "text": "a", "annotations": [BOOK, PAGE], "logprobs": []},
+            {"type": "output_text", "text": "b", "annotations": [], "logprobs": []},
+            {"type": "refusal", "refusal": "no"},
+        ],
+    },
+    {
+        "type": "reasoning",
+        "id": "forebay.gemini.rs_call-1_2",
+        "summary": [],
+        "encrypted_content": "forebay.gemini.thought",
+    },
+    {
+        "id": "fc_call-1_3",
+        "type": "function_call",
+        "call_id": "c",
+        "name": "f",
+        "arguments": "{}",
+        "status": "completed",
+    },
+    {
+        "id": "ctc_call-1_4",
+        "type": "custom_tool_call",
+        "call_id": "d",
+        "name": "g",
+        "input": "2+2",
+        "status": "completed",
+    },
+    {"id": "ig_call-1_5", "type": "image_generation_call", "status": "completed", "result": "aWI="},
+    {
+        "id": "msg_call-1_6",
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "spoken", "annotations": [], "logprobs": []}],
+    },
+]
+
+
 def test_parts_of_another_format_become_items() -> None:
     answer = encode(
         Reasoning("hm", signature="sig", origin="messages"),
@@ -191,58 +245,7 @@ def test_parts_of_another_format_become_items() -> None:
         Media("image", "image/png", data="aWI="),
         Media("audio", data="aWI=", transcript="spoken"),
     )
-    book = {"type": "file_citation", "file_id": "", "filename": "book", "index": 3}
-    page = {"type": "url_citation", "url": "https://x", "title": "t", "start_index": 0, "end_index": 0}
-    assert answer["output"] == [
-        {
-            "type": "reasoning",
-            "id": "forebay.messages.rs_call-1_0",
-            "summary": [],
-            "content": [{"type": "reasoning_text", "text": "hm"}],
-            "encrypted_content": "forebay.messages.sig",
-        },
-        {
-            "id": "msg_call-1_1",
-            "type": "message",
-            "status": "completed",
-            "role": "assistant",
-            "content": [
-                {"type": "output_text", "text": "a", "annotations": [book, page], "logprobs": []},
-                {"type": "output_text", "text": "b", "annotations": [], "logprobs": []},
-                {"type": "refusal", "refusal": "no"},
-            ],
-        },
-        {
-            "type": "reasoning",
-            "id": "forebay.gemini.rs_call-1_2",
-            "summary": [],
-            "encrypted_content": "forebay.gemini.thought",
-        },
-        {
-            "id": "fc_call-1_3",
-            "type": "function_call",
-            "call_id": "c",
-            "name": "f",
-            "arguments": "{}",
-            "status": "completed",
-        },
-        {
-            "id": "ctc_call-1_4",
-            "type": "custom_tool_call",
-            "call_id": "d",
-            "name": "g",
-            "input": "2+2",
-            "status": "completed",
-        },
-        {"id": "ig_call-1_5", "type": "image_generation_call", "status": "completed", "result": "aWI="},
-        {
-            "id": "msg_call-1_6",
-            "type": "message",
-            "status": "completed",
-            "role": "assistant",
-            "content": [{"type": "output_text", "text": "spoken", "annotations": [], "logprobs": []}],
-        },
-    ]
+    assert answer["output"] == ITEMS
 
 
 @pytest.mark.parametrize(
