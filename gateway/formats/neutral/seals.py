@@ -36,13 +36,13 @@ def unseal(value: str, found_in: Format) -> tuple[str, Format]:
     return sealed.group(2), cast("Format", sealed.group(1))
 
 
-_MARK, _MARK_IN_BASE64 = b"forebay.", b"Zm9yZWJheS4"
+_MARK, _MARK_IN_BASE64 = b"forebay.", b"Zm9yZWJheS"
 """What every sealed value begins with, as it is and (Google's signatures) in base64."""
 
 
-def may_hold(raw: bytes) -> bool:
-    """Tell whether JSON may hold a sealed value: at next to no cost, and wrong only where it says yes."""
-    return _MARK in raw or _MARK_IN_BASE64 in raw
+def may_hold(raw: bytes, found_in: Format) -> bool:
+    """Tell whether JSON of a format may hold a sealed value: cheaply, and wrong only where it says yes."""
+    return (_MARK_IN_BASE64 if found_in == "gemini" else _MARK) in raw
 
 
 def accepts(target: Format, origin: str) -> bool:

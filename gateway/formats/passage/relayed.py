@@ -26,7 +26,7 @@ def relayed(call: Call, terms: Terms) -> RelayedPassage:
     would refuse signatures that are not its own.
     """
     turns = call.members.get(TURNS_IN.get(call.format, ""), b"")
-    if not may_hold(bytes(turns)):
+    if not may_hold(bytes(turns), call.format):
         return RelayedPassage(call, terms)
     codec = CODECS[call.format]
     fitting, dropped = fit(codec.decode_request(call.members), call.format, call.format)

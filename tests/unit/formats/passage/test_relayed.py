@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -225,6 +226,7 @@ def test_sound_passes_as_it_comes_and_its_characters_are_counted() -> None:
         stream.fail(Broken("cut"))
 
 
+SEALED = base64.b64encode(b'forebay.messages.{"signature":"sig"}').decode()
 THOUGHTS: dict[Format, dict[str, Any]] = {
     "chat": {
         "messages": [
@@ -254,6 +256,29 @@ THOUGHTS: dict[Format, dict[str, Any]] = {
             {"role": "user", "content": "and?"},
         ],
     },
+    "responses": {
+        "input": [
+            {"type": "message", "role": "user", "content": "hi"},
+            {
+                "type": "reasoning",
+                "id": "forebay.messages.rs_1",
+                "summary": [],
+                "encrypted_content": "forebay.messages.sig",
+            },
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ho"}]},
+            {"type": "message", "role": "user", "content": "and?"},
+        ]
+    },
+    "gemini": {
+        "contents": [
+            {"role": "user", "parts": [{"text": "hi"}]},
+            {
+                "role": "model",
+                "parts": [{"text": "hm", "thought": True, "thoughtSignature": SEALED}, {"text": "ho"}],
+            },
+            {"role": "user", "parts": [{"text": "and?"}]},
+        ]
+    },
 }
 
 
@@ -261,9 +286,14 @@ THOUGHTS: dict[Format, dict[str, Any]] = {
 def test_what_another_provider_sealed_stays_here(
     format_: Format,
 ) -> None:
-    passage = relayed(call(format_, **THOUGHTS[format_]), Terms("call_1", 0))
+    asked = call(format_, **THOUGHTS[format_])
+    if "messages" not in THOUGHTS[format_]:
+        members = {name: member for name, member in asked.members.items() if name != "messages"}
+        asked = msgspec.structs.replace(asked, members=members)
+    passage = relayed(asked, Terms("call_1", 0))
     sent = msgspec.json.encode(passage.call.members)
     assert b"forebay." not in sent
+    assert SEALED.encode() not in sent
     assert b'"ho"' in sent
     assert (b'"own"' in sent) is (format_ == "messages")
     assert passage.dropped
