@@ -16,30 +16,71 @@ from typing import Any
 
 import msgspec
 
-from gateway.config import routing
-from gateway.config.resolve import load_presets
+from gateway.config import reliability, routing, signals, ways
+from gateway.config.resolve import BREAKER, load_presets
 from gateway.exchange import Timeouts
-from gateway.policy import tenants
+from gateway.policy import prices, tenants
 
 PAGE = Path(__file__).with_name("configuration.md")
 SPECS: dict[str, type[msgspec.Struct]] = {
     "routing.yaml": routing.RoutingSpec,
     "server": routing.ServerSpec,
     "timeouts": routing.TimeoutsSpec,
+    "breaker": reliability.BreakerSpec,
     "backend": routing.BackendSpec,
     "auth": routing.AuthSpec,
-    "route": routing.RouteSpec,
-    "target": routing.TargetSpec,
+    "probe": reliability.ProbeSpec,
+    "concurrency": reliability.ConcurrencySpec,
+    "route": ways.RouteSpec,
+    "target": ways.TargetSpec,
+    "strategy": ways.StrategySpec,
+    "weights": ways.WeightsSpec,
+    "limits": ways.LimitsSpec,
+    "retry": ways.RetrySpec,
+    "fallback": ways.FallbackSpec,
+    "shorten": ways.ShortenSpec,
+    "cached": ways.CachedSpec,
+    "hedge": ways.HedgeSpec,
+    "stream": ways.StreamSpec,
+    "canary": ways.CanarySpec,
+    "rollback": ways.MarginSpec,
+    "shadow": ways.ShadowSpec,
+    "rule": ways.RuleSpec,
+    "when": signals.WhenSpec,
+    "range": signals.RangeSpec,
+    "hours": signals.HoursSpec,
+    "share": signals.ShareSpec,
+    "model": reliability.ModelSpec,
+    "task": signals.TaskSpec,
+    "classifier": signals.ClassifierSpec,
+    "sensitivity": signals.SensitivitySpec,
+    "label": signals.LabelSpec,
+    "only": signals.OnlySpec,
     "preset": routing.PresetSpec,
     "tenants.yaml": tenants.TenantsSpec,
     "tenant": tenants.TenantSpec,
     "key": tenants.KeySpec,
     "issuer": tenants.IssuerSpec,
+    "prices.yaml": prices.PricesSpec,
+    "price": prices.PriceSpec,
 }
-INHERITED = {f"timeouts.{name}": value for name, value in msgspec.structs.asdict(Timeouts()).items()}
+INHERITED = {
+    f"{place}.{name}": value
+    for place, values in (("timeouts", Timeouts()), ("breaker", BREAKER))
+    for name, value in msgspec.structs.asdict(values).items()
+}
+SHOWN_ELSEWHERE = {"rule": ways.WaySpec.__struct_fields__}
 
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_UNITS = {"_s": "seconds", "_bytes": "bytes"}
+_UNITS = {
+    "_s": "seconds",
+    "_ms": "milliseconds",
+    "_bytes": "bytes",
+    "_tokens": "tokens",
+    "_percent": "percent",
+    "_usd": "US dollars",
+    "_per_mtok": "US dollars for a million tokens",
+}
 _POWERS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -59,10 +100,18 @@ def _fields(place: str, spec: type[msgspec.Struct]) -> Iterator[tuple[str, ...]]
     yield ("field", "type", "default", "meaning")
     yield ("---",) * 4
     for name, property_ in described["properties"].items():
+        if name in SHOWN_ELSEWHERE.get(place, ()):
+            continue
         default = INHERITED.get(f"{place}.{name}", property_.get("default"))
         shown = "required" if name in described.get("required", ()) else _default(name, default)
-        meaning = property_.get("description") or definitions[_target(property_)]["description"]
-        yield (f"`{name}`", _type(name, property_, definitions), shown, meaning.replace("|", "\\|"))
+        type_, meaning = _type(name, property_, definitions), _meaning(property_, definitions)
+        yield (f"`{name}`", type_, shown, meaning.replace("|", "\\|"))
+
+
+def _meaning(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """Return what is said of a field, else of what it holds; its name and unit may say enough."""
+    named = definitions[_target(schema)] if "$ref" in schema else {}
+    return str(schema.get("description") or named.get("description", ""))
 
 
 def _default(name: str, value: Any) -> str:
@@ -82,9 +131,8 @@ def _default(name: str, value: Any) -> str:
 
 def _type(name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     """Say a type in a few words, with its unit and its limits."""
-    for one in schema.get("anyOf", ()):
-        if one.get("type") != "null":
-            return _type(name, one, definitions)
+    if several := [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]:
+        return " or ".join(_type(name, one, definitions) for one in several)
     if "$ref" in schema:
         schema = definitions[_target(schema)]
     if "enum" in schema:
@@ -105,7 +153,10 @@ def _type(name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> str
 
 
 def _limits(schema: dict[str, Any]) -> str:
-    low, above, high = (schema.get(word) for word in ("minimum", "exclusiveMinimum", "maximum"))
+    bounds = (schema.get(word) for word in ("minimum", "exclusiveMinimum", "maximum"))
+    low, above, high = (
+        int(bound) if isinstance(bound, float) and bound.is_integer() else bound for bound in bounds
+    )
     if high is None:
         return ""
     return f", {low} to {high}" if low is not None else f", more than {above}, at most {high}"

@@ -1,4 +1,4 @@
-"""The command line: forebay serve | check | schema | keys.
+"""The command line: forebay serve | check | test | explain | diff | schema | keys.
 
 Imports are late where a command does not need them: `check` runs in a commit hook, and `serve` has to
 be ready in a second.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from gateway.errors import ConfigError, ConfigErrors
 
@@ -50,17 +51,49 @@ def _parser() -> argparse.ArgumentParser:
     _add_places(check)
     check.set_defaults(run=_check)
 
+    _add_questions(commands)
     schema = commands.add_parser("schema", help="write the JSON Schemas that editors complete the YAML with")
     schema.add_argument("--out", type=Path, default=Path("schemas"), metavar="DIR")
     schema.add_argument("--check", action="store_true", help="write nothing; fail when they are stale")
     schema.set_defaults(run=_schema)
 
-    from gateway import keys_command
+    from gateway.commands import keys
 
-    keys_command.register(commands)
+    keys.register(commands)
     _add_places(commands.choices["keys"])
     commands.choices["keys"].set_defaults(run=_keys)
     return parser
+
+
+def _add_questions(commands: Any) -> None:
+    """Add what asks a configuration, or what was kept, where calls go."""
+    test = commands.add_parser("test", help="play policies/tests/*.yaml through the configuration")
+    test.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: policies/tests/*.yaml")
+    test.add_argument("--json", action="store_true", help="print the results as JSON")
+    test.add_argument("--junit", type=Path, metavar="FILE", help="also write a JUnit report")
+    test.set_defaults(run=_test)
+
+    explain = commands.add_parser("explain", help="say why a call went where it went, or where one would go")
+    what = explain.add_mutually_exclusive_group(required=True)
+    what.add_argument("call", nargs="?", metavar="CALL_ID", help="of x-forebay-call-id")
+    what.add_argument(
+        "--file", metavar="CALL.json", help="a call to plan, not to send; -: stdin"
+    )
+    explain.add_argument("--json", action="store_true", help="print it as JSON")
+    explain.set_defaults(run=_explain)
+
+    diff = commands.add_parser("diff", help="say which recorded calls another routing.yaml sends elsewhere")
+    diff.add_argument("old", type=Path, metavar="OLD", help="a routing.yaml, or a folder with one")
+    diff.add_argument("new", type=Path, metavar="NEW", help="the same; a file goes with --config's policies")
+    calls = "lines of the decision log (default: decisions/*.jsonl of the state directory)"
+    diff.add_argument("--calls", type=Path, nargs="+", metavar="FILE", help=calls)
+    diff.add_argument("--json", action="store_true", help="print it as JSON")
+    diff.set_defaults(run=_diff)
+
+    for parser in (explain, diff):
+        parser.add_argument("--all-keys", action="store_true", help="take every provider's key to be set")
+    for parser in (test, explain, diff):
+        _add_places(parser)
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -73,23 +106,37 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from gateway.serve_command import serve
+    from gateway.commands.serve import serve
 
     return serve(args)
 
 
 def _check(args: argparse.Namespace) -> int:
-    from gateway.compose import load_config
+    from gateway.commands.check import run
 
-    resolved = load_config(args.config).resolved
-    print(f"{args.config / 'routing.yaml'}: {len(resolved.backends)} backends, {len(resolved.routes)} routes")
-    for note in resolved.notes:
-        print(f"  {note}")
-    return 0
+    return run(args)
+
+
+def _test(args: argparse.Namespace) -> int:
+    from gateway.commands.scenarios import run
+
+    return run(args)
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from gateway.commands.explain import run
+
+    return run(args)
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from gateway.commands.compare import run
+
+    return run(args)
 
 
 def _schema(args: argparse.Namespace) -> int:
-    from gateway.compose import SCHEMAS
+    from gateway.compose.reading import SCHEMAS
     from gateway.config import schema
 
     if not args.check:
@@ -102,8 +149,9 @@ def _schema(args: argparse.Namespace) -> int:
 
 
 def _keys(args: argparse.Namespace) -> int:
-    from gateway.compose import key_store, load_config
-    from gateway.keys_command import run
+    from gateway.commands.keys import run
+    from gateway.compose.opening import key_store
+    from gateway.compose.reading import load_config
 
     config = load_config(args.config)
     store = key_store(config, args.state)

@@ -8,10 +8,11 @@ know any wire format: `gateway.formats` renders it in the dialect the client spe
       ClientError      BadRequest 400 - Unauthenticated 401 - Forbidden 403 - UnknownRoute 404
                        MethodNotAllowed 405 - ReadTimeout 408 - TooLarge 413 - Unsupported 400
                        ClientGone 499 (only in the records)
-      UpstreamError    ConnectFailed 502 - TimedOut 504 - Failed 5xx - Broken (mid-stream)
+      UpstreamError    ConnectFailed 502 - TimedOut 504 - Busy 503 - Broken (mid-stream)
+                       Failed 5xx: BadAnswer 502 - Empty 502
                        Rejected 4xx: Refused 401/403 - UnknownModel 404 - ContextTooLong - Filtered
                        Overloaded 503/529: RateLimited 429 - QuotaSpent 429
-      GatewayFault     StoreDown 503 - ShuttingDown 503 - Bug 500
+      GatewayFault     NoTarget 503 - StoreDown 503 - ShuttingDown 503 - Bug 500
     ConfigError        path, line, where, hint (never rendered to a client)
 """
 
@@ -23,6 +24,26 @@ from typing import ClassVar, Literal
 Source = Literal["client", "gateway", "upstream"]
 Retry = Literal["never", "other_target", "same_target"]
 """Whether another try can help: none; one elsewhere; or one there too, after `retry_after_s`."""
+
+
+Cause = Literal[
+    "unreachable",
+    "timeout",
+    "error",
+    "bad_answer",
+    "empty",
+    "broken",
+    "overloaded",
+    "rate_limited",
+    "quota",
+    "busy",
+    "context_length",
+    "content_filter",
+    "credential",
+    "unknown_model",
+    "rejected",
+]
+"""What went wrong with one try, in the words that routing.yaml has for it."""
 
 
 class GatewayError(Exception):
@@ -37,6 +58,8 @@ class GatewayError(Exception):
     retry: Retry = "never"
     status: int = 500
     code: str = "internal_error"
+    considered: object = None
+    """What routing had looked at when it turned the call away, for whoever explains that."""
     kind: ClassVar[str] = "server_error"
     """The broad class of the error: the `type` of OpenAI's error object."""
 
@@ -138,11 +161,14 @@ class TooLarge(ClientError):
 class UpstreamError(GatewayError):
     """The upstream failed, or refused; `raw` and `headers` are its answer's where there is one."""
 
-    source = "upstream"
+    source: ClassVar[Source] = "upstream"
     retry: Retry = "other_target"
     status = 502
     code = "upstream_error"
     kind = "upstream_error"
+    cause: ClassVar[Cause] = "error"
+    reached: bool = True
+    """It has, or may have, got the request, and worked on it."""
     raw: bytes = b""
     headers: Sequence[tuple[bytes, bytes]] = ()
 
@@ -150,12 +176,15 @@ class UpstreamError(GatewayError):
 class ConnectFailed(UpstreamError):
     """No connection: refused, reset before an answer, DNS or TLS failure."""
 
+    cause: ClassVar[Cause] = "unreachable"
+    reached = False
     code = "upstream_unreachable"
 
 
 class TimedOut(UpstreamError):
     """Connect, first byte, gap or total timeout; the message says which."""
 
+    cause: ClassVar[Cause] = "timeout"
     status = 504
     code = "upstream_timeout"
 
@@ -163,14 +192,20 @@ class TimedOut(UpstreamError):
 class Rejected(UpstreamError):
     """A 4xx of the upstream about the request itself: another target would say the same."""
 
+    cause: ClassVar[Cause] = "rejected"
     retry: Retry = "never"
     status = 400
     code = "upstream_rejected"
 
 
 class Refused(Rejected):
-    """A 401 or 403: the upstream does not accept *our* credential; another target may."""
+    """A 401 or 403: the upstream does not accept *our* credential; another target may.
 
+    `by_name`: it said so of the credential itself (401), and not only of what was asked with it.
+    """
+
+    cause: ClassVar[Cause] = "credential"
+    by_name = False
     retry: Retry = "other_target"
     code = "upstream_refused_credential"
 
@@ -178,6 +213,7 @@ class Refused(Rejected):
 class UnknownModel(Rejected):
     """The upstream has no such model or deployment: our routing names a wrong one."""
 
+    cause: ClassVar[Cause] = "unknown_model"
     retry: Retry = "other_target"
     status = 404
     code = "upstream_unknown_model"
@@ -186,6 +222,7 @@ class UnknownModel(Rejected):
 class ContextTooLong(Rejected):
     """The request is longer than the model's context window; a model with a larger one may take it."""
 
+    cause: ClassVar[Cause] = "context_length"
     retry: Retry = "other_target"
     code = "context_length_exceeded"
 
@@ -193,12 +230,14 @@ class ContextTooLong(Rejected):
 class Filtered(Rejected):
     """A content filter of the upstream turned the request away."""
 
+    cause: ClassVar[Cause] = "content_filter"
     code = "content_filter"
 
 
 class Overloaded(UpstreamError):
     """503 or 529: the upstream is out of capacity for now."""
 
+    cause: ClassVar[Cause] = "overloaded"
     retry: Retry = "same_target"
     status = 503
     code = "upstream_overloaded"
@@ -207,6 +246,7 @@ class Overloaded(UpstreamError):
 class RateLimited(Overloaded):
     """A 429: our rate at this upstream is used up for now."""
 
+    cause: ClassVar[Cause] = "rate_limited"
     status = 429
     code = "upstream_rate_limited"
 
@@ -214,6 +254,7 @@ class RateLimited(Overloaded):
 class QuotaSpent(Overloaded):
     """A 429 (or 402) that waiting does not cure: our account there has no money or quota left."""
 
+    cause: ClassVar[Cause] = "quota"
     retry: Retry = "other_target"
     status = 429
     code = "upstream_quota_spent"
@@ -225,9 +266,34 @@ class Failed(UpstreamError):
     code = "upstream_failed"
 
 
+class BadAnswer(Failed):
+    """An answer that is not what its format promises: cut, no JSON, or without an end."""
+
+    cause: ClassVar[Cause] = "bad_answer"
+    code = "upstream_bad_answer"
+
+
+class Empty(Failed):
+    """A well-formed answer in which nothing is said."""
+
+    cause: ClassVar[Cause] = "empty"
+    code = "upstream_empty"
+
+
+class Busy(UpstreamError):
+    """Our own queue for the upstream is full, or would take longer than the call has."""
+
+    source: ClassVar[Source] = "gateway"
+    cause: ClassVar[Cause] = "busy"
+    reached = False
+    status = 503
+    code = "backend_busy"
+
+
 class Broken(UpstreamError):
     """The answer ended before it was whole, after its beginning went to the client."""
 
+    cause: ClassVar[Cause] = "broken"
     retry: Retry = "never"
     code = "stream_broken"
 
@@ -236,6 +302,12 @@ class GatewayFault(GatewayError):
     """The gateway itself cannot serve the call."""
 
     status = 503
+
+
+class NoTarget(GatewayFault):
+    """The route has no target that can take this call now; the message says why each was left out."""
+
+    code = "no_target"
 
 
 class StoreDown(GatewayFault):

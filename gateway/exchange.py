@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from math import inf
+from random import random
+from time import monotonic, time
 from typing import Any, Literal
 
 import msgspec
@@ -53,6 +56,14 @@ without an answer of any upstream; or by a defect of the gateway."""
 Reason = Literal["client_gone", "shutdown", "body_late"]
 """Why a running call is interrupted."""
 
+Priority = Literal["interactive", "batch"]
+Feature = Literal["tools", "images", "audio", "files", "json_schema", "reasoning"]
+"""What a call may hold or ask for, and a model may take."""
+
+Try = Literal["first", "next", "retry", "fallback", "hedge", "continue", "restart"]
+"""Why an attempt was made: the first choice; another target; the same ones after a pause; a declared
+fallback; beside a slow one; to go on with a broken stream, or to begin it anew."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 """Header lines as they came from the wire; names in any case."""
 
@@ -67,6 +78,12 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     tenant: str
     key: str
     routes: tuple[tuple[str, ...], ...] = ()
+    tags: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    priority: Priority = "interactive"
+    """The best that its calls may have."""
+    share: float = 1.0
+    """Its part of a busy backend, against other tenants'."""
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
@@ -104,6 +121,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     audio_s: float = 0.0
     origin: Literal["reported", "counted"] = "reported"
 
+    def __add__(self, other: Usage) -> Usage:
+        """Add up what two attempts used; of a sum, one part of which was counted, so was the whole."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in SPENT}
+        return Usage(**sums, origin="reported" if self.origin == other.origin == "reported" else "counted")
+
+
+SPENT = tuple(name for name in Usage.__struct_fields__ if name != "origin")
+"""What an attempt may use: the fields of Usage that are amounts."""
+
 
 class Request(msgspec.Struct, frozen=True, gc=False):
     """What a backend wants sent: pure data, ready for a transport."""
@@ -120,13 +146,15 @@ class Timeouts(msgspec.Struct, frozen=True, gc=False):
     """Limits in seconds on an upstream attempt.
 
     `connect_s` until a connection is there, `first_byte_s` from the request to the first byte of the
-    answer's body, `gap_s` between two reads of it, `total_s` for all of it.
+    answer's body, `first_token_s` to its first content, `gap_s` between two reads of it, `total_s` for all
+    of it.
     """
 
     connect_s: float = 5.0
     first_byte_s: float = 120.0
     gap_s: float = 60.0
     total_s: float = 900.0
+    first_token_s: float = inf
 
 
 class FormField(msgspec.Struct, frozen=True, gc=False):
@@ -169,6 +197,54 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
         return f"Credential({self.name!r})"
 
 
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a model; None: it is not known."""
+
+    context_tokens: int | None = None
+    """Prompt and answer together."""
+    output_tokens: int | None = None
+    takes: frozenset[Feature] | None = None
+    prefill: bool = False
+    """It goes on with a last message of the assistant, instead of answering it."""
+
+
+class Price(msgspec.Struct, frozen=True, gc=False):
+    """What a model's tokens cost, in nano-USD per million tokens; a call costs them rounded up."""
+
+    input_nanousd: int
+    output_nanousd: int
+    cached_nanousd: int
+    cache_write_nanousd: int
+
+    def plainly(self, input_tokens: int, output_tokens: int) -> int:
+        """Return what so many tokens cost, in nano-USD, where nothing is cached."""
+        return -(-(input_tokens * self.input_nanousd + output_tokens * self.output_nanousd) // 1_000_000)
+
+    def of(self, usage: Usage) -> int:
+        """Return what `usage` costs, in nano-USD."""
+        cached, written = usage.cached_tokens, usage.cache_write_tokens
+        plain = max(usage.input_tokens - cached - written, 0)
+        sum_ = plain * self.input_nanousd + usage.output_tokens * self.output_nanousd
+        sum_ += cached * self.cached_nanousd + written * self.cache_write_nanousd
+        return -(-sum_ // 1_000_000)
+
+
+class Moment(msgspec.Struct, frozen=True, gc=False):
+    """What a decision may know of the world beside the call: the time, and chance.
+
+    `now_s` is of the monotonic clock, `unix_s` the time of day; `draw` gives numbers in [0, 1).
+    """
+
+    now_s: float
+    unix_s: float
+    draw: Callable[[], float]
+
+    @classmethod
+    def now(cls) -> Moment:
+        """Look at the clocks."""
+        return cls(monotonic(), time(), random)
+
+
 class Reply(msgspec.Struct, frozen=True, gc=False):
     """What the client gets: status, headers, and a whole body or a generator of its pieces."""
 
@@ -177,14 +253,36 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     body: bytes | AsyncGenerator[bytes, None]
 
 
-class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One try upstream: where, how long until it was accepted or had failed, and what went wrong."""
+class KeptAnswer(msgspec.Struct, frozen=True, gc=False):
+    """A whole answer as its client got it: with its framing where it was streamed."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+    at_s: float
+    """Of the monotonic clock."""
+
+
+class Attempt(msgspec.Struct):
+    """One try upstream: where, why, how it went, and what it used. Times are of the monotonic clock."""
 
     backend: str
     model: str
-    seconds: float
+    started_s: float
+    why: Try = "first"
+    seconds: float = 0.0
+    """Until it was accepted, or had failed."""
+    first_token_s: float | None = None
     cause: str = ""
-    """The code of its error; empty for the attempt whose answer the client got."""
+    """The code of its error; empty for one whose answer the client got to its end."""
+    usage: Usage | None = None
+    transcript: Callable[[], str] | None = None
+    """Gives what it has generated so far, for counting where the upstream never told; None: nothing was."""
+    skipped_events: int = 0
+    """Events of its stream that were damaged, and left out."""
+    price: Price | None = None
+    call: Call | None = None
+    """What was asked, in the client's format."""
 
 
 class Record(msgspec.Struct):
@@ -209,11 +307,28 @@ class Record(msgspec.Struct):
     dropped: tuple[str, ...] = ()
     """The client's fields that were left out on the way."""
     first_byte_s: float | None = None
-    usage: Usage | None = None
     error: GatewayError | None = None
     call: Call | None = None
-    transcript: Callable[[], str] | None = None
-    """Gives what a stream has generated so far, for counting when the upstream never told."""
+    rule: str = ""
+    """The name of the rule that held."""
+    plan: object = None
+    """The plan that was made, for whoever explains it: the nouns must not know it."""
+    purpose: Literal["call", "shadow", "classify"] = "call"
+    """A client's call; or one of our own, for another call: a copy of it, or a question about its task."""
+    made_for: str = ""
+    """The id of the call that it is made for."""
+    likeness: float | None = None
+    """How alike a copy's answer and the original's are, 0 to 1."""
+    when_settled: asyncio.Event | None = None
+    """Set once the call was entered, where somebody waits for that."""
+
+    @property
+    def backend(self) -> str:
+        """Who answered, else who was asked last; empty: nobody was."""
+        attempts = self.attempts
+        if not attempts:
+            return ""
+        return next((attempt.backend for attempt in attempts if not attempt.cause), attempts[-1].backend)
 
 
 class Flight:

@@ -8,12 +8,20 @@ from gateway.exchange import Flight
 
 
 class Flights:
-    """All running calls of one worker."""
+    """The running calls of one worker that began under one configuration."""
 
     def __init__(self) -> None:
         self._running: set[Flight] = set()
         self._draining = False
+        self._empty: asyncio.Event | None = None
+        """Set when the last call ends, once somebody waits for that."""
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def ended(self) -> None:
+        """Wait until no call runs."""
+        if self._running:
+            self._empty = asyncio.Event()
+            await self._empty.wait()
 
     def drain(self) -> None:
         """The worker is about to stop: say so to whoever asks for readiness."""
@@ -43,6 +51,8 @@ class Flights:
     def end(self, flight: Flight) -> None:
         """The call is over."""
         self._running.discard(flight)
+        if self._empty is not None and not self._running:
+            self._empty.set()
 
     def interrupt_all(self) -> None:
         """End every running call as a shutdown does: streams with an error event, others with a 503."""

@@ -13,9 +13,11 @@ import asyncio
 from time import monotonic
 
 from gateway.errors import Bug, ClientError, ClientGone, GatewayError, ShuttingDown
-from gateway.exchange import Arrival, Call, Record, Reply
+from gateway.exchange import Arrival, Call, Moment, Record, Reply
 from gateway.formats.envelope import decode_body, decode_envelope
 from gateway.formats.errors.reply import error_reply
+from gateway.routing.decisions import decision_header
+from gateway.routing.plans import Considered
 from gateway.runtime import Runtime
 from gateway.stages.dispatch import dispatch
 from gateway.stages.identify import identify
@@ -48,9 +50,13 @@ async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
     envelope = decode_envelope(members)
     record.model, record.stream = envelope.model, envelope.stream
     call = record.call = Call(arrival.format, caller, envelope, members, arrival.headers, form)
-    plan = make_plan(call, runtime.routes)
-    record.route = plan.route.name
+    if runtime.classifier is not None:
+        call = await runtime.classifier.label(call, record)
+    plan = make_plan(call, runtime.routing, Moment.now())
+    record.route, record.rule, record.plan = plan.route.name, plan.rule, plan
     outcome = await dispatch(call, plan, record)
+    if plan.way.shadow is not None:
+        runtime.shadows.cast(call, plan, record)
     return relay(outcome, record, arrival.flight)
 
 
@@ -67,10 +73,14 @@ async def _interrupted(arrival: Arrival, record: Record) -> None:
 
 async def _refuse(arrival: Arrival, record: Record, error: GatewayError) -> None:
     record.error = error
+    if isinstance(why := error.considered, Considered):
+        record.route, record.rule = why.route.name, why.rule
     if record.ending == "broken":  # its beginning went to the client: the server cuts the line
         return
     record.ending = (
         "bug" if isinstance(error, Bug) else "refused" if isinstance(error, ClientError) else "failed"
     )
     record.status = error.status
-    await arrival.deliver(error_reply(error, record.call_id, record.format))
+    reply = error_reply(error, record.call_id, record.format)
+    reply.headers.extend(decision_header(arrival.headers, record))
+    await arrival.deliver(reply)

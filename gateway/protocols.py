@@ -5,11 +5,21 @@ A protocol exists where a second implementation exists; each has a contract test
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.errors import UpstreamError
-from gateway.exchange import Call, Credential, Format, Headers, Request, Timeouts
+from gateway.exchange import (
+    Call,
+    Caller,
+    Credential,
+    Format,
+    Headers,
+    KeptAnswer,
+    Priority,
+    Request,
+    Timeouts,
+)
 
 
 class Backend(Protocol):
@@ -33,11 +43,20 @@ class Answer(Protocol):
     status: int
     headers: Headers
 
-    async def read(self, limit_bytes: int) -> bytes:
-        """Read the whole body; raises Failed beyond `limit_bytes`, Broken when it is cut, TimedOut."""
+    async def read(self, limit_bytes: int, first: bytes = b"") -> bytes:
+        """Read the whole body, of which `first` was read already.
+
+        Raises Failed when it is larger than `limit_bytes`, Broken when it is cut, TimedOut.
+        """
 
     async def next_piece(self) -> bytes:
         """Return the next bytes as they arrive, b"" at the end; raises Broken when cut, TimedOut."""
+
+    def begun(self, is_over: Callable[[], bool]) -> None:
+        """The first token has come. `is_over` is asked when the upstream pauses: whether it has said all.
+
+        Then the next piece is b"", as if the upstream had ended its body.
+        """
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else drop it. Idempotent."""
@@ -51,6 +70,33 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
+
+
+class Credentials(Protocol):
+    """What a backend shows its provider. Never waits."""
+
+    def next(self) -> Credential:
+        """Return the one to use now; raises UpstreamError while there is none."""
+
+    def eject(self, credential: Credential) -> bool:
+        """Leave one out for a while: the provider refused it. True: there is another one to try."""
+
+
+class Gate(Protocol):
+    """Bounds how many calls a backend gets at once; the others wait, the urgent ones first."""
+
+    async def enter(self, caller: Caller, priority: Priority, patience_s: float) -> Callable[[], None]:
+        """Wait for a place, return what gives it back (idempotent). Raises Busy."""
+
+
+class CacheStore(Protocol):
+    """Answers that were given, to be given again."""
+
+    def get(self, key: bytes, max_age_s: float, now_s: float) -> KeptAnswer | None:
+        """Return the answer to a request, unless it is too old."""
+
+    def put(self, key: bytes, answer: KeptAnswer) -> None:
+        """Keep the answer to a request."""
 
 
 class KeyRecord(Protocol):

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from gateway.attempts.classifying import Classifier
+from gateway.attempts.shadowing import Shadows
 from gateway.flights import Flights
 from gateway.identity.gate import Identity
-from gateway.routing.routes import Routes
+from gateway.routing.plans import Routing
 from gateway.stages.receive import Intake
 from gateway.telemetry.books import Books
 from gateway.telemetry.metrics import Metrics
@@ -18,13 +20,19 @@ PartState = tuple[bool, str]
 
 
 class Runtime(msgspec.Struct, frozen=True):
-    """Compiled configuration and open resources of one worker."""
+    """One configuration, compiled, and what is open for it. A call keeps the one it began with."""
 
-    routes: Routes
+    routing: Routing
     identity: Identity
     intake: Intake
     books: Books
     metrics: Metrics
     flights: Flights
+    """The calls that began under this configuration."""
+    shadows: Shadows
+    classifier: Classifier | None
+    """None: only rules tell the tasks of calls."""
+    headers: Mapping[bytes, str]
+    """The headers of a request that decide something, by their lower-case names on the wire."""
     parts: Mapping[str, Callable[[], PartState]]
     """What has to work for the gateway to be ready, by name."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from rig import recordings
-from rig.gateway import CREDENTIALS, Gateway, running_gateway
-from rig.lacking import lacking
+from rig.gateway import CREDENTIALS, ONCE, PATIENT, Gateway, running_gateway
+from rig.programs.lacking import lacking
 from rig.site import Site, running_site
 from rig.upstream import Upstream
 
@@ -37,14 +38,16 @@ def upstream(shared_upstream: Upstream) -> Upstream:
 def gateway(shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway for all tests that need no settings of their own."""
     fake = {"base_url": shared_upstream.base_url, "credentials": CREDENTIALS}
+    named = {"backend": "fake", "model": "gpt-4o-mini"}
     routing = {
         "server": {"drain_s": 2, "max_body_bytes": MAX_BODY_BYTES, "header_timeout_s": 3},
         "timeouts": {"connect_s": 2, "first_byte_s": 10, "gap_s": 10, "total_s": 30},
+        "breaker": PATIENT,
         "backends": {"fake": fake},
         "routes": {
-            "fast": {"targets": [{"backend": "fake", "model": "gpt-4o-mini"}]},
-            "renamed": {"answer_model": "route", "targets": [{"backend": "fake", "model": "gpt-4o-mini"}]},
-            "any/*": {"targets": [{"backend": "fake"}]},
+            "fast": {"targets": [named], "retry": ONCE},
+            "renamed": {"answer_model": "route", "targets": [named], "retry": ONCE},
+            "any/*": {"targets": [{"backend": "fake"}], "retry": ONCE},
         },
     }
     with running_gateway(tmp_path_factory.mktemp("gateway"), routing) as running:
@@ -66,6 +69,14 @@ def client(shared_client: httpx.Client) -> httpx.Client:
 @pytest.fixture(scope="session")
 def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running_site(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def own_site(tmp_path: Path) -> Iterator[Site]:
+    """A site for one test, after which its first upstream is left alone for a while."""
+    with running_site(tmp_path / "own") as site:
+        site.reset()
         yield site
 
 

@@ -35,6 +35,7 @@ MANY_PARAMETERS = {
 }
 WIDE_FOLDERS = {
     "gateway": (25, "the map of the whole: a folder for each job, and the few modules that join them"),
+    "tests/unit": (18, "the same paths as in gateway, and what all of them stand on"),
 }
 
 PURE = ("gateway/formats", "gateway/routing", "gateway/stages/plan.py", "backends")
@@ -50,11 +51,16 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("gateway/stores",),
     "alembic": ("gateway/stores",),
     "redis": ("gateway/stores",),
+    "pybreaker": ("gateway/routing/health/breaker.py",),
+    "aiolimiter": ("gateway/upstream/pacing.py",),
+    "genai_prices": ("gateway/policy/prices.py",),
+    "re2": ("gateway/routing/signals/patterns.py",),
+    "fasttext": ("gateway/routing/signals/language.py",),
     "clickhouse_connect": ("gateway/stores",),
     "litestar": ("gateway/app.py", "gateway/api"),
     "uvicorn": ("gateway/server/http.py", "gateway/server/connection.py"),
     "httptools": ("gateway/server/connection.py",),
-    "uvloop": ("gateway/serve_command.py",),
+    "uvloop": ("gateway/commands/serve.py",),
     "tiktoken": ("gateway/embedded/tokenizer.py",),
     "xllamacpp": ("gateway/embedded/local_model.py",),
     "prometheus_client": ("gateway/telemetry/metrics.py",),

@@ -14,26 +14,29 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import get_args
+from typing import Any, get_args
 
 import httpx
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from rig.gateway import KEY, Gateway, eventually, running_gateway
 
 from backends.scripted import ScriptSpec, StepSpec
 from gateway import __main__ as command_line
 from gateway import errors
-from gateway.compose import load_config
+from gateway.commands.scenarios import play
+from gateway.compose.reading import load_config, with_all_keys
 from gateway.config.located import load
 from gateway.config.resolve import load_presets, resolve
 from gateway.config.routing import PresetSpec, RoutingSpec
 from gateway.exchange import Attempt, Ending, Record, Usage
-from gateway.policy import tenants
-from gateway.policy.tenants import TenantsSpec
 from gateway.telemetry.logs import AccessLine
 from gateway.telemetry.metrics import Metrics
 
@@ -44,14 +47,51 @@ SOURCES = [file for package in ("gateway", "backends") for file in sorted((ROOT 
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#([^)\s]*))?\)")
-_NO_ROUTES = {"backends": {"b": {"preset": "vllm"}}, "routes": {"r": {"targets": [{"backend": "b"}]}}}
+_SECTION = re.compile(r"^(\w+):", re.MULTILINE)
+
+REST: dict[str, dict[str, Any]] = {
+    "backends": {
+        "openai": {"preset": "openai"},
+        "anthropic": {"preset": "anthropic"},
+        "gemini": {"preset": "gemini"},
+        "azure-eu": {"base_url": "https://eu.example.com/v1"},
+        "azure-us": {"base_url": "https://us.example.com/v1"},
+        "cluster": {"preset": "vllm", "self_hosted": True},
+        "cluster-2": {"preset": "vllm", "self_hosted": True},
+    },
+    "routes": {
+        "cluster-only": {"targets": [{"backend": "cluster", "model": "qwen3-8b"}]},
+        "tiny": {"targets": [{"backend": "cluster", "model": "qwen3-1b"}]},
+    },
+    "tasks": {"code": {"keywords": ["python"]}},
+}
+"""What a fragment of routing.yaml is completed with, where it does not show it itself."""
+
+CHECKED_APART = {
+    "backends/presets.yaml": "it ships with the package; a configuration has none",
+    "policies/tests/example.yaml": "it is played through the configuration that is shipped",
+    "script.yaml": "it is what a backend plays, and has no place of its own",
+}
+"""YAML that is no part of a configuration, and why; each has its own reader below."""
 
 
 class Everything(dict[str, str]):
     """An environment in which every variable is set."""
 
     def get(self, name: str, default: object = None) -> str:
+        if name == "VERTEX_KEY_JSON":
+            return google_key()
         return "postgresql://db.example.com/forebay" if name == "DATABASE_URL" else f"value-of-{name}"
+
+
+@cache
+def google_key() -> str:
+    """The key file of a service account that nobody has; its key can sign."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {"client_email": "models@example.com", "token_uri": "https://oauth2.googleapis.com/token"}
+    return json.dumps({**account, "private_key": key.decode()})
 
 
 def name_of(file: Path) -> str:
@@ -87,26 +127,46 @@ def words(cell: str) -> list[str]:
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_yaml_loads_as_the_file_it_says_it_is(block: str, tmp_path: Path) -> None:
     first, _, _ = block.partition("\n")
-    place = first.removeprefix("# ")
-    file = tmp_path / Path(place).name
-    file.write_text(block, encoding="utf-8")
-    if place == "routing.yaml":
-        file.write_text(block + _missing_sections(block), encoding="utf-8")
-        assert resolve(load(file, RoutingSpec, Everything()), load_presets(), Everything()).routes
-    elif place == "policies/tenants.yaml":
-        assert tenants.compile(load(file, TenantsSpec, {})).tenants
-    elif place == "backends/presets.yaml":
-        assert load(file, dict[str, PresetSpec], {}).value
-    else:
-        assert place == "script.yaml", "a block begins with the name of its file"
-        assert load(file, ScriptSpec, {}).value.answers
+    file, _, path = first.removeprefix("# ").partition(": ")
+    if file in CHECKED_APART:
+        assert load_apart(file, block, tmp_path)
+        return
+    assert file in {"routing.yaml", "policies/tenants.yaml", "policies/prices.yaml"}, first
+    texts = {"routing.yaml": "", "policies/tenants.yaml": "tenants: {default: {}}"} | {file: block}
+    texts["routing.yaml"] = completed(texts["routing.yaml"], path)
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    config = load_config(tmp_path, environ=Everything())
+    assert config.resolved.routes
+    assert config.resolved.notes == []
 
 
-def _missing_sections(block: str) -> str:
-    """A fragment of routing.yaml shows one section; the others have to be there too."""
-    there = yaml.safe_load(block)
-    missing = {name: what for name, what in _NO_ROUTES.items() if name not in there}
-    return yaml.safe_dump(missing) if missing else ""
+def completed(block: str, path: str) -> str:
+    """Put a block at its place in routing.yaml (`routes.assistant`), with the sections it does not show."""
+    section, _, name = path.partition(".")
+    if name:
+        beside = {one: entry for one, entry in REST[section].items() if one != name}
+        block = f"{name}:\n{textwrap.indent(block, '  ')}" + _lines(beside)
+    if section:
+        block = f"{section}:\n{textwrap.indent(block, '  ')}"
+    shown = _SECTION.findall(block)
+    return block + _lines({other: entries for other, entries in REST.items() if other not in shown})
+
+
+def _lines(entries: Mapping[str, object]) -> str:
+    return "".join(f"{json.dumps(name)}: {json.dumps(entry)}\n" for name, entry in entries.items())
+
+
+def load_apart(file: str, block: str, folder: Path) -> object:
+    written = folder / "block.yaml"
+    written.write_text(block, encoding="utf-8")
+    if file == "script.yaml":
+        return load(written, ScriptSpec, {}).value.answers
+    if file == "policies/tests/example.yaml":
+        results = play(load_config(ROOT, environ=with_all_keys()), [written])
+        return results and not any(result.wrong for result in results)
+    return load(written, dict[str, PresetSpec], {}).value
 
 
 def test_what_check_prints_is_what_the_readme_shows(tmp_path: Path) -> None:
@@ -235,26 +295,39 @@ def test_scripts_are_described_field_by_field() -> None:
 
 def constructions() -> Iterator[tuple[type[errors.GatewayError], str, set[int]]]:
     """Every place where an error is made: its class, its code, and the statuses it can have."""
-    classes = {cls.__name__: cls for cls in vars(errors).values() if isinstance(cls, type)}
     for file in SOURCES:
         nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
         namesakes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+        texts = dict(_texts(nodes))
         for node in nodes:
-            if (
-                not isinstance(node, ast.Call)
-                or not isinstance(node.func, ast.Name)
-                or node.func.id in namesakes
-            ):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            cls = classes.get(node.func.id)
-            if cls is None or not issubclass(cls, errors.GatewayError):
+            cls = _ERRORS.get(node.func.id)
+            if cls is None or node.func.id in namesakes:
                 continue
             given = {word.arg: word.value for word in node.keywords}
             code, status = given.get("code"), given.get("status")
-            code_ = code.value if isinstance(code, ast.Constant) else cls.code
+            code_ = texts.get(code.id, cls.code) if isinstance(code, ast.Name) else cls.code
+            if isinstance(code, ast.Constant):
+                code_ = code.value
             if status is None or isinstance(status, ast.Constant):
                 yield cls, code_, {status.value if isinstance(status, ast.Constant) else cls.status}
 
+
+def _texts(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
+    """The names that a module gives to texts."""
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            for name in node.targets:
+                if isinstance(name, ast.Name) and isinstance(node.value.value, str):
+                    yield name.id, node.value.value
+
+
+_ERRORS = {
+    cls.__name__: cls
+    for cls in vars(errors).values()
+    if isinstance(cls, type) and issubclass(cls, errors.GatewayError)
+}
 
 OF_THE_UPSTREAM = {
     *(errors.Rejected, errors.Refused, errors.UnknownModel, errors.ContextTooLong, errors.Filtered),
@@ -292,9 +365,13 @@ def test_refusals_at_the_connection_have_their_rows() -> None:
 def test_metrics_are_listed_with_their_labels() -> None:
     metrics = Metrics()
     usage = Usage(**{name: 1 for name in Usage.__struct_fields__ if name != "origin"})
-    record = Record("call", "chat", 0.0, route="r", attempts=[Attempt("b", "m", 1.0)], usage=usage)
+    record = Record("call", "chat", 0.0, route="r", attempts=[Attempt("b", "m", 1.0, usage=usage)])
     record.first_byte_s, record.ending = 1.0, "finished"
     metrics.observe(record, 2.0)
+    record.purpose = "shadow"
+    metrics.observe(record, 2.0)
+    metrics.count_reload("applied")
+    metrics.count_breaker("b", "open")
     text = metrics.render().decode()
     kinds = dict(re.findall(r"^# TYPE (forebay_\w+) (\w+)$", text, re.MULTILINE))
     there = {name: kind for name, kind in kinds.items() if not name.endswith("_created")}

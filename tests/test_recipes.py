@@ -117,7 +117,7 @@ def test_a_host_is_three_to_six_lines_of_yaml_and_no_code(gateway: Gateway, upst
 
 def test_a_provider_is_one_module_and_its_name_in_two_others(gateway: Gateway, upstream: Upstream) -> None:
     touched = {place for kind, place, block in recipes() if "cme" in block and kind != "yaml"}
-    assert touched == {"backends/acme.py", "gateway/config/providers.py", "gateway/compose.py"}
+    assert touched == {"backends/acme.py", "gateway/config/providers.py", "gateway/compose/lines.py"}
     upstream.seen.clear()
     with gateway.client() as client:
         assert client.post("/v1/chat/completions", json=ASK | {"model": "by-provider"}).status_code == 200
@@ -164,12 +164,15 @@ def importers(prefix: str) -> set[str]:
 
 def test_no_file_names_a_provider_class_but_its_module_and_the_composition_root() -> None:
     naming = {file for file in importers("backends") if not file.startswith("backends/")}
-    assert naming == {"gateway/compose.py"}
+    assert naming == {"gateway/compose/lines.py"}
 
 
 def test_no_file_opens_a_store_but_the_composition_root() -> None:
     # quickstart names the class in an annotation only; `.importlinter` has that as a debt.
-    assert importers("gateway.stores.keys_sql") <= {"gateway/compose.py", "gateway/quickstart.py"}
+    assert importers("gateway.stores.keys_sql") <= {
+        "gateway/compose/opening.py",
+        "gateway/commands/quickstart.py",
+    }
     assert importers("gateway.stores.keys_memory") == set()
 
 
@@ -177,7 +180,7 @@ def test_no_file_knows_a_policy_but_the_composition_root() -> None:
     kinds = {file.stem for file in (ROOT / "policies").glob("*.yaml")}
     assert kinds
     for kind in kinds:
-        assert importers(f"gateway.policy.{kind}") == {"gateway/compose.py"}
+        assert importers(f"gateway.policy.{kind}") == {"gateway/compose/reading.py"}
 
 
 def test_no_file_knows_an_endpoint_but_the_app() -> None:

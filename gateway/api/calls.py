@@ -50,7 +50,7 @@ GOOGLE_PATH = re.compile(r"/v1(?:beta)?/models/(.+):(generateContent|streamGener
 GOOGLE_METHOD = re.compile(r"/v1(?:beta)?/models/.+:[a-z]+[A-Z][A-Za-z]*")
 """What else Google's clients can ask of a model, none of which is here; no name of a model looks like it."""
 
-_WANTED = {
+WANTED = {
     name.encode(): name
     for name in (
         "authorization",
@@ -63,6 +63,7 @@ _WANTED = {
         *KEY_HEADERS,
     )
 }
+"""The headers that always decide something; rules may name more."""
 
 
 def new_call_id() -> str:
@@ -107,7 +108,7 @@ def _application(
         flight = runtime.flights.begin()
         try:
             scope["extensions"][DISCONNECT].on_disconnect(partial(flight.interrupt, "client_gone"))
-            headers = _headers(scope["headers"])
+            headers = headers_of(scope["headers"], runtime.headers)
             arrival = Arrival(new_call_id(), format_, headers, flight, receive, client.deliver, named)
             await serve(arrival, runtime)
         finally:
@@ -124,8 +125,14 @@ def _misuse(scope: Any, path: str, named: Mapping[str, msgspec.Raw]) -> GatewayE
     return None
 
 
-def _headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    headers = {_WANTED[name]: value.decode("latin-1") for name, value in lines if name in _WANTED}
+def headers_of(lines: Iterable[tuple[bytes, bytes]], wanted: Mapping[bytes, str]) -> dict[str, str]:
+    """Take the headers of a request that decide something."""
+    headers = dict[str, str]()
+    for line, value in lines:
+        if (name := wanted.get(line)) is not None:
+            text = value.decode("latin-1")
+            # Of two lines with labels of data, none may be lost (RFC 9110, 5.3).
+            headers[name] = f"{headers[name]}, {text}" if name in headers else text
     if (shown := authorization_of(headers)) is not None:
         headers["authorization"] = shown
     return headers

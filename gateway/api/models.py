@@ -19,7 +19,9 @@ from gateway.errors import UnknownRoute
 from gateway.exchange import Caller, Format
 from gateway.formats.http.dialect import authorization_of, dialect_of
 from gateway.formats.passage.wires import wires_for
-from gateway.routing.routes import Route, allows, is_glob
+from gateway.routing.matching.globs import is_glob
+from gateway.routing.routes import Route
+from gateway.routing.table import allows
 from gateway.runtime import Runtime
 from gateway.stages.identify import identify
 
@@ -91,12 +93,12 @@ def model_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
         routes = await _allowed(request, current())
         dialect = dialect_of(request.url.path, request.headers)
         if dialect == "gemini":
-            return GoogleModels([_google_model(route, route.name) for route in routes])
+            return GoogleModels([_google_model(route, name) for name, route in routes])
         if dialect == "messages":
-            models = [AnthropicModel(route.name, route.name) for route in routes]
+            models = [AnthropicModel(name, name) for name, _ in routes]
             first, last = (models[0].id, models[-1].id) if models else (None, None)
             return AnthropicModels(models, first, last)
-        return Models([_model(route, route.name) for route in routes])
+        return Models([_model(route, name) for name, route in routes])
 
     @get("/v1/models/{model:path}", summary="Look up one model", tags=["models"])
     async def retrieve_model(
@@ -112,7 +114,7 @@ def model_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
     @get("/v1beta/models", summary="List the models this key may use (Google)", tags=["models"])
     async def list_google_models(request: Request[Any, Any, Any]) -> GoogleModels:
         routes = await _allowed(request, current())
-        return GoogleModels([_google_model(route, route.name) for route in routes])
+        return GoogleModels([_google_model(route, name) for name, route in routes])
 
     @get("/v1beta/models/{model:path}", summary="Look up one model (Google)", tags=["models"])
     async def retrieve_google_model(
@@ -129,16 +131,16 @@ async def _caller(request: Request[Any, Any, Any], runtime: Runtime) -> Caller:
     return await identify({} if shown is None else {"authorization": shown}, runtime.identity)
 
 
-async def _allowed(request: Request[Any, Any, Any], runtime: Runtime) -> list[Route]:
-    """Return the routes that have a name to call them by, as far as the caller may use them."""
+async def _allowed(request: Request[Any, Any, Any], runtime: Runtime) -> list[tuple[str, Route]]:
+    """Return the names that can be asked for with their routes, as far as the caller may use them."""
     caller = await _caller(request, runtime)
-    named = (route for route in runtime.routes if not is_glob(route.name))
-    return [route for route in named if allows(caller.routes, route.name)]
+    names = runtime.routing.routes.names()
+    return [(name, route) for name, route in names if not is_glob(name) and allows(caller.routes, name)]
 
 
 async def _find(request: Request[Any, Any, Any], runtime: Runtime, name: str) -> Route:
     caller = await _caller(request, runtime)
-    route = runtime.routes.find(name)
+    route = runtime.routing.routes.find(name)
     if route is None or not allows(caller.routes, name):
         raise UnknownRoute(
             f"no route serves the model {name[:100]!r}; GET /v1/models lists those that exist", param="model"
@@ -147,10 +149,11 @@ async def _find(request: Request[Any, Any, Any], runtime: Runtime, name: str) ->
 
 
 def _model(route: Route, name: str) -> Model:
-    return Model(name, route.targets[0].deployment.backend.name, route.description)
+    owner = route.targets[0].site.backend.name if route.targets else ""
+    return Model(name, owner, route.description)
 
 
 def _google_model(route: Route, name: str) -> GoogleModel:
-    spoken = [target.deployment.backend.speaks(target.model or name) for target in route.targets]
+    spoken = [target.site.backend.speaks(target.model or name) for target in route.targets]
     methods = [method for method, format_ in _METHODS if any(wires_for(format_, wires) for wires in spoken)]
     return GoogleModel(f"models/{name}", name, route.description, methods)

@@ -126,6 +126,7 @@ class _Decoder:
             inspect.IntType: self._int,
             inspect.FloatType: self._float,
             inspect.BoolType: self._bool,
+            inspect.AnyType: self._anything,
         }
 
     def decode(self, node: nodes.Node, kind: inspect.Type, where: Where, line: int) -> Any:
@@ -137,8 +138,7 @@ class _Decoder:
         if isinstance(kind, inspect.UnionType):
             if _is_nothing(node):
                 return None
-            (kind,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
-            return self.decode(node, kind, where, line)
+            return self.decode(node, _meant(kind, node), where, line)
         return self._readers[type(kind)](node, kind, where, line)
 
     def _struct(self, node: nodes.Node, kind: inspect.StructType, where: Where, line: int) -> Any:
@@ -206,6 +206,24 @@ class _Decoder:
             return _BOOLS.get(text or "")
         self._fail(where, line, f"expected true or false, got {_shown(node)}")
         return None
+
+    def _anything(self, node: nodes.Node, kind: inspect.AnyType, where: Where, line: int) -> Any:
+        """Read a value as JSON would have it: what is unquoted may be a number, true, false or null."""
+        if isinstance(node, nodes.Mapping):
+            return {
+                name: self._anything(child, kind, (*where, name), at)
+                for name, (at, child) in node.entries.items()
+            }
+        if isinstance(node, nodes.Sequence):
+            return [self._anything(item, kind, (*where, i), item.line) for i, item in enumerate(node.items)]
+        if _is_nothing(node):
+            return None
+        text = self._scalar(node, "a value", where, line) or ""
+        if not _is_unquoted(node):
+            return text
+        if _INT.fullmatch(text):
+            return int(text)
+        return float(text) if _FLOAT.fullmatch(text) else _BOOLS.get(text, text)
 
     def _entries(self, node: nodes.Node, where: Where, line: int) -> dict[str, tuple[int, nodes.Node]] | None:
         """Give the names of a mapping and their values; None after an error."""
@@ -280,6 +298,13 @@ class _Decoder:
         self.errors.append(ConfigError(self._path, line, render(where), message, hint))
         if len(self.errors) == MAX_ERRORS:
             raise ConfigErrors(sorted(self.errors, key=lambda error: error.line))
+
+
+def _meant(kind: inspect.UnionType, node: nodes.Node) -> inspect.Type:
+    """Choose by the shape of the node between one word and fields, where a value may be written as either."""
+    kinds = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
+    has_fields = isinstance(node, nodes.Mapping)
+    return next((one for one in kinds if isinstance(one, inspect.StructType) is has_fields), kinds[0])
 
 
 def _is_nothing(node: nodes.Node) -> bool:

@@ -64,9 +64,19 @@ def parse(text: str, path: str) -> Node:
         # str(error) would quote the text around the mark, which may hold a secret.
         mark = error.problem_mark or error.context_mark
         problem = ", ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError(path, mark.line + 1 if mark else 0, "", f"not YAML: {problem}") from None
+        hint = _INDENT if mark and "\t" in _indent(text, mark.line) else ""
+        raise ConfigError(path, mark.line + 1 if mark else 0, "", f"not YAML: {problem}", hint) from None
     except yaml.YAMLError:
         raise ConfigError(path, 0, "", "not YAML") from None
+
+
+_INDENT = "indent with spaces: there is a tab"
+
+
+def _indent(text: str, at: int) -> str:
+    """Return what a line begins with, before its first word."""
+    line = text.split("\n")[at : at + 1]
+    return line[0][: len(line[0]) - len(line[0].lstrip())] if line else ""
 
 
 class _Composer:

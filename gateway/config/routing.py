@@ -11,17 +11,18 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from gateway.config.providers import AuthKind, Provider
+from gateway.config.reliability import BreakerSpec, ConcurrencySpec, ModelSpec, ProbeSpec
+from gateway.config.signals import ClassifierSpec, Glob, Label, SensitivitySpec, TaskSpec
 from gateway.config.spec import Seconds, Secret, Spec
+from gateway.config.ways import RouteName, RouteSpec
 from gateway.exchange import Format
 
 TransportName = Literal["aiohttp", "httpx"]
 StreamUsage = Literal["ask", "always", "never_ask"]
 OutputLimit = Literal["max_tokens", "max_completion_tokens"]
 Enabled = Literal["always", "with_key", "alone"]
-AnswerModel = Literal["upstream", "route"]
 
 BackendName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-RouteName = Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")]
 Bytes = Annotated[int, Meta(ge=1024, le=1 << 40)]
 Headers = Annotated[dict[str, str], Meta(description="HTTP headers added to every request.")]
 
@@ -47,6 +48,18 @@ class ServerSpec(Spec, frozen=True, kw_only=True):
             description="Empty: SQLite in the state directory; else postgresql+psycopg://...",
         ),
     ] = ""
+    redis_url: Annotated[
+        str,
+        Meta(pattern=r"^$|^(rediss?|unix)://", description="Shares circuit breakers between workers."),
+    ] = ""
+    watch: Annotated[bool, Meta(description="Read the files again when they change.")] = True
+    decisions: Annotated[
+        Literal["all", "notable", "none"],
+        Meta(
+            description="Of which calls it is kept what was decided. notable: where a rule held, a target "
+            "was left out, more than one was tried, or the call failed."
+        ),
+    ] = "all"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least severe line that is logged."),
@@ -130,33 +143,19 @@ class BackendSpec(Spec, frozen=True, kw_only=True):
     launch: Annotated[str, Meta(description="A local engine that is started with the gateway.")] = ""
     auth: Annotated[AuthSpec | None, Meta(description="Instead of credentials.")] = None
     region: Annotated[
-        str, Meta(pattern=r"^[a-z0-9-]*$", description="bedrock: the region; vertex: the location.")
+        str,
+        Meta(
+            pattern=r"^[a-z0-9-]*$",
+            description="Where it computes: bedrock's region, vertex's location, else any name.",
+        ),
     ] = ""
+    self_hosted: Annotated[bool, Meta(description="Your own: restricted calls may go there.")] = False
+    breaker: Annotated[BreakerSpec, Meta(description="Overrides, field by field.")] = BreakerSpec()
+    probe: Annotated[ProbeSpec | None, Meta(description="Default: probed when self-hosted.")] = None
+    concurrency: Annotated[ConcurrencySpec | None, Meta(description="Default: no limit.")] = None
     project: Annotated[str, Meta(pattern=r"^[a-z0-9:.-]*$", description="vertex: the project's id.")] = ""
     api_version: Annotated[str, Meta(description="azure: empty for the v1 API.")] = ""
     script: Annotated[str, Meta(description="scripted: the file with its answers.")] = ""
-
-
-class TargetSpec(Spec, frozen=True, kw_only=True):
-    """One upstream model at one backend."""
-
-    backend: Annotated[str, Meta(description="A name under `backends`.")]
-    model: Annotated[
-        str, Meta(description="The upstream's name of the model. Default: the requested name.")
-    ] = ""
-
-
-class RouteSpec(Spec, frozen=True, kw_only=True):
-    """A public model name (or a pattern with `*`, `?` or `[...]`) and the targets that serve it."""
-
-    targets: Annotated[tuple[TargetSpec, ...], Meta(min_length=1, description="Tried in order.")]
-    description: Annotated[str, Meta(description="For people; shown in lists.")] = ""
-    answer_model: Annotated[
-        AnswerModel,
-        Meta(
-            description="The `model` of answers: upstream: the one that answered; route: the requested name."
-        ),
-    ] = "upstream"
 
 
 class RoutingSpec(Spec, frozen=True, kw_only=True):
@@ -166,6 +165,19 @@ class RoutingSpec(Spec, frozen=True, kw_only=True):
     routes: Annotated[dict[RouteName, RouteSpec], Meta(description="Public model names.")]
     server: Annotated[ServerSpec, Meta(description="The gateway's own listener.")] = ServerSpec()
     timeouts: Annotated[TimeoutsSpec, Meta(description="Defaults for every backend.")] = TimeoutsSpec()
+    breaker: Annotated[BreakerSpec, Meta(description="Defaults for every backend.")] = BreakerSpec()
+    models: Annotated[
+        dict[Glob, ModelSpec], Meta(description="What upstream models can do, over what is known of them.")
+    ] = field(default_factory=dict)
+    tasks: Annotated[
+        dict[Label, TaskSpec], Meta(description="Kinds of task; the first that holds counts.")
+    ] = field(default_factory=dict)
+    classifier: Annotated[
+        ClassifierSpec | None, Meta(description="A model that tells the task where none of `tasks` holds.")
+    ] = None
+    sensitivity: Annotated[
+        SensitivitySpec, Meta(description="Which calls hold sensitive data, and where those may go.")
+    ] = SensitivitySpec()
 
 
 class PresetSpec(Spec, frozen=True, kw_only=True):

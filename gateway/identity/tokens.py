@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.errors import ConfigError, StoreDown
 from gateway.exchange import Caller
@@ -88,7 +89,8 @@ class _KeySet(msgspec.Struct):
 class TokenVerifier:
     """Verifies the tokens of all `issuers`.
 
-    `tenants` maps each tenant's name to its route globs; a token of any other tenant is refused.
+    `tenants` has for each tenant's name the Caller that its tokens stand for, as yet without a key; a token
+    of any other tenant is refused.
     `http_client_factory` makes the client of each fetch, which closes it. Raises ConfigError for an
     algorithm that is unknown or symmetric.
     """
@@ -96,7 +98,7 @@ class TokenVerifier:
     def __init__(
         self,
         issuers: Iterable[Issuer],
-        tenants: Mapping[str, tuple[str, ...]],
+        tenants: Mapping[str, Caller],
         http_client_factory: Callable[[], httpx.AsyncClient] | None = None,
     ) -> None:
         self._tenants = tenants
@@ -136,7 +138,7 @@ class TokenVerifier:
             await asyncio.gather(*(published.catch_up(0.0) for published in self._published))
             await asyncio.sleep(_REFRESH_S if self.state()[0] else _RETRY_S)
 
-    def revised(self, issuers: Iterable[Issuer], tenants: Mapping[str, tuple[str, ...]]) -> TokenVerifier:
+    def revised(self, issuers: Iterable[Issuer], tenants: Mapping[str, Caller]) -> TokenVerifier:
         """Make the verifier of a new configuration that starts with the keys already fetched."""
         revised = TokenVerifier(issuers, tenants, self._client_factory)
         for new in revised._published:
@@ -152,12 +154,12 @@ class TokenVerifier:
         return True, f"{len(self._published)} issuers"
 
     def _caller(self, claims: Mapping[str, Any], issuer: Issuer) -> Caller | None:
-        tenant = claims.get(issuer.tenant_claim)
-        globs = self._tenants.get(tenant) if isinstance(tenant, str) else None
-        if not isinstance(tenant, str) or globs is None:
+        name = claims.get(issuer.tenant_claim)
+        tenant = self._tenants.get(name) if isinstance(name, str) else None
+        if tenant is None:
             return None
-        layers = (globs, _globs(claims.get(issuer.routes_claim))) if issuer.routes_claim else (globs,)
-        return Caller(tenant, _key_name(claims["sub"]), layers)
+        layers = (_globs(claims.get(issuer.routes_claim)),) if issuer.routes_claim else ()
+        return replace(tenant, key=_key_name(claims["sub"]), routes=(*tenant.routes, *layers))
 
     def _remember(self, digest: bytes, caller: Caller, ends_unix_s: float) -> None:
         self._verified.pop(digest, None)

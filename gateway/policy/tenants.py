@@ -20,6 +20,7 @@ from msgspec import Meta
 from gateway.config.located import Located, Where, did_you_mean, quoted
 from gateway.config.spec import Spec
 from gateway.errors import ConfigError, ConfigErrors
+from gateway.exchange import Caller, Priority
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """What a token may be signed with: asymmetric only, so that what verifies it cannot also make it."""
@@ -32,6 +33,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\
 
 TenantName = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$")]
 KeyId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Tag = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$")]
 Globs = tuple[Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")], ...]
 Problem = tuple[Where, str, str]
 
@@ -52,6 +54,16 @@ class TenantSpec(Spec, frozen=True, kw_only=True):
     """Who pays for calls and owns what they leave behind."""
 
     name: Annotated[str, Meta(description="For people.")] = ""
+    tags: Annotated[tuple[Tag, ...], Meta(description="What rules may ask for, like gold or eu.")] = ()
+    features: Annotated[
+        tuple[Tag, ...], Meta(description="Switches that rules may ask for, like new_models.")
+    ] = ()
+    priority: Annotated[
+        Priority, Meta(description="The best that its calls may have: batch waits for interactive.")
+    ] = "interactive"
+    share: Annotated[
+        float, Meta(gt=0, le=1000, description="Its part of a busy backend, against other tenants' 1.")
+    ] = 1.0
     routes: Annotated[Globs, Meta(description="Models it may ask for: names or globs.")] = ("*",)
     keys: Annotated[tuple[KeySpec, ...], Meta(description="Keys besides those made at run time.")] = ()
 
@@ -91,9 +103,9 @@ class StaticKey(msgspec.Struct, frozen=True):
 
 
 class Tenants(msgspec.Struct, frozen=True):
-    """The compiled policy; `tenants` maps each tenant to its route globs."""
+    """The compiled policy; `tenants` has for each what its keys and tokens stand for, without a key."""
 
-    tenants: dict[str, tuple[str, ...]]
+    tenants: dict[str, Caller]
     keys: tuple[StaticKey, ...]
     issuers: tuple[IssuerSpec, ...]
 
@@ -113,8 +125,20 @@ def compile(spec: Located[TenantsSpec]) -> Tenants:
     errors += [spec.error(*problem) for problem in problems]
     if errors:
         raise ConfigErrors(sorted(errors, key=lambda error: error.line))
-    globs = {tenant: owner.routes for tenant, owner in spec.value.tenants.items()}
-    return Tenants(globs, tuple(keys), spec.value.issuers)
+    callers = {tenant: _caller(tenant, owner) for tenant, owner in spec.value.tenants.items()}
+    return Tenants(callers, tuple(keys), spec.value.issuers)
+
+
+def _caller(tenant: str, spec: TenantSpec) -> Caller:
+    return Caller(
+        tenant=tenant,
+        key="",
+        routes=(spec.routes,),
+        tags=spec.tags,
+        features=spec.features,
+        priority=spec.priority,
+        share=spec.share,
+    )
 
 
 class _Malformed(Exception):

@@ -5,105 +5,205 @@ Pure: no await, no clock, no I/O.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import translate
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
-from gateway.exchange import Credential, Format, Request, Timeouts
-from gateway.protocols import Backend, Transport
+from gateway.errors import Cause
+from gateway.exchange import Facts, Format, Moment, Price, Request, Timeouts
+from gateway.protocols import Backend, Credentials, Gate, Transport
+from gateway.routing.budgets import Allowance
+from gateway.routing.canary import CanaryWatch
+from gateway.routing.health.health import Health
+from gateway.routing.signals.signals import Signals
 
 MATCH_CACHE_ENTRIES = 4096
 
+Condition = Callable[[Signals, Moment], bool]
+"""Whether something holds for a call, now. Pure."""
 
-class Deployment(msgspec.Struct, frozen=True, gc=False):
-    """A backend with what it takes to send to it: the unit of health, price and pacing."""
+
+class Site(msgspec.Struct, frozen=True):
+    """A backend with what it takes to send to it."""
 
     backend: Backend
     transport: Transport
-    next_credential: Callable[[], Credential]
-    """Raises UpstreamError while there is none."""
+    credentials: Credentials
     sign: Callable[[Request], Request]
     """Adds to a request what has to be made at the moment of sending; raises UpstreamError."""
     timeouts: Timeouts
     answer_limit_bytes: int
     event_limit_bytes: int
+    deployment: Callable[[str], Deployment]
+    """Its deployment of an upstream model, by the model's name."""
+    gate: Gate | None = None
+    """Bounds how many calls it gets at once; None: no bound."""
+    region: str = ""
+    self_hosted: bool = False
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """One upstream model at one backend: the unit of health, price and pacing."""
+
+    site: Site
+    model: str
+    health: Health
+    facts: Facts = Facts()
+    price: Price | None = None
+    """None: it is not known."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in decisions: backend/model."""
+        return f"{self.site.backend.name}/{self.model}"
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
     """A deployment in a route; `model` is the upstream's name, None passes the requested one on."""
 
-    deployment: Deployment
+    site: Site
     model: str | None
+    priority: int = 0
+    weight: float = 1.0
+    when: Condition | None = None
 
 
-class Route(msgspec.Struct, frozen=True, gc=False):
-    """A public model name, or a glob over names, with its targets in the order to try."""
-
-    name: str
-    targets: tuple[Target, ...]
-    description: str = ""
-    names_itself: bool = False
-    """Answers carry the route's name instead of the upstream's."""
-
-
-class Course(msgspec.Struct, frozen=True, gc=False):
-    """One way a call can go: a target, its name of the model, the wire format it gets the call in."""
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """A target that can take the call: its deployment, and the wire formats to try, the preferred first."""
 
     target: Target
-    model: str
-    wire: Format
+    deployment: Deployment
+    wires: tuple[Format, ...]
+    cost_nanousd: int | None = None
+    """What the call will cost there, as estimated; None: there is no price."""
+    score: float | None = None
+    """What the strategy ranked it by, the lower the better; None: by no number."""
 
 
-class Plan(msgspec.Struct, frozen=True, gc=False):
-    """Where one call goes: at least one course, in the order to try."""
-
-    route: Route
-    courses: tuple[Course, ...]
+Strategy = Callable[[Sequence[Candidate], Signals, Moment], Sequence[Candidate]]
+"""Puts candidates of one priority in the order to try. Pure."""
 
 
-class Routes:
-    """All routes of a configuration. Exact names win over globs, long globs over short ones."""
+class Limits(msgspec.Struct, frozen=True, gc=False):
+    """What a call may take; None: as much as the backend's timeouts let it."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._exact: dict[str, Route] = {}
-        globs: list[Route] = []
-        for route in routes:
-            if is_glob(route.name):
-                globs.append(route)
-            else:
-                self._exact[route.name] = route
-        globs.sort(key=_specificity)
-        self._globs = [(re.compile(translate(route.name)).match, route) for route in globs]
-        self.find = lru_cache(MATCH_CACHE_ENTRIES)(self._find)
-
-    def _find(self, model: str) -> Route | None:
-        if route := self._exact.get(model):
-            return route
-        return next((route for matches, route in self._globs if matches(model)), None)
-
-    def __iter__(self) -> Iterator[Route]:
-        """Iterate over exact routes in the order of the file, then globs by specificity."""
-        return iter([*self._exact.values(), *(route for _, route in self._globs)])
+    first_token_s: float | None = None
+    latency_s: float | None = None
+    gap_s: float | None = None
+    cost_nanousd: int | None = None
+    deadline_s: float | None = None
 
 
-def is_glob(name: str) -> bool:
-    """Tell whether a route's name is a pattern."""
-    return any(sign in name for sign in "*?[")
+class Retry(msgspec.Struct, frozen=True, gc=False):
+    """Rounds over the targets that have failed. `allowance` is shared by all calls of the route."""
+
+    attempts: int
+    backoff_s: float
+    max_backoff_s: float
+    max_retry_after_s: float
+    allowance: Allowance
 
 
-def _specificity(route: Route) -> tuple[int, str]:
-    return (-len(re.sub(r"[*?]|\[[^\]]*\]", "", route.name)), route.name)
+class Shorten(msgspec.Struct, frozen=True, gc=False):
+    """Leave out the oldest turns, down to `to_share` of the window (or of the call), but keep some."""
+
+    keep_turns: int
+    to_share: float
 
 
-@lru_cache(MATCH_CACHE_ENTRIES)
-def allows(layers: Sequence[Sequence[str]], model: str) -> bool:
-    """Tell whether every layer of globs (tenant, then key) lets `model` through."""
-    return all(any(_matcher(glob)(model) for glob in layer) for layer in layers)
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """A fallback: other `targets`, the same ones with a shorter call, a `cached` answer or a fixed one.
+
+    `on` empty: after every cause but those about the request itself. Exactly one of the others is set.
+    """
+
+    on: frozenset[Cause] = frozenset()
+    targets: tuple[Target, ...] = ()
+    strategy: Strategy | None = None
+    shorten: Shorten | None = None
+    cached_s: float | None = None
+    answer: str = ""
 
 
-@lru_cache(MATCH_CACHE_ENTRIES)
-def _matcher(glob: str) -> Callable[[str], re.Match[str] | None]:
-    return re.compile(translate(glob)).match
+class Hedge(msgspec.Struct, frozen=True, gc=False):
+    """A second try after a delay: fixed, or a percentile of what the deployment lately took."""
+
+    after_s: float | None
+    percentile: float | None
+    allowance: Callable[[str], Allowance]
+    """The tenant's share of hedged calls."""
+
+
+class StreamTerms(msgspec.Struct, frozen=True, gc=False):
+    """What becomes of a stream that breaks, and how much of its beginning is held back."""
+
+    on_break: Literal["error", "continue", "restart"] = "error"
+    hold_tokens: int = 0
+    hold_s: float = 0.0
+
+
+class Shadow(msgspec.Struct, frozen=True, gc=False):
+    """A target that gets copies of a share of the calls."""
+
+    target: Target
+    share: float
+    compare: bool
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How calls are sent."""
+
+    targets: tuple[Target, ...]
+    strategy: Strategy
+    limits: Limits
+    retry: Retry
+    steps: tuple[Step, ...] = ()
+    hedge: Hedge | None = None
+    stream: StreamTerms = StreamTerms()
+    canary: Canary | None = None
+    shadow: Shadow | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether answers are kept, to be given again when nobody answers."""
+        return any(step.cached_s is not None for step in self.steps)
+
+
+class Canary(msgspec.Struct, frozen=True):
+    """A target that comes first for the calls that `takes` says, until `watch` rolls it back."""
+
+    target: Target
+    takes: Condition
+    watch: CanaryWatch
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What is different for the calls it holds for: another way, another route, or none."""
+
+    name: str
+    holds: Condition
+    way: Way | None = None
+    use: str = ""
+    deny: str = ""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A public model name, or a glob over names, and how its calls are sent.
+
+    `way` None: only its rules say.
+    """
+
+    name: str
+    way: Way | None
+    rules: tuple[Rule, ...] = ()
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+    names_itself: bool = False
+    """Answers carry the requested name instead of the upstream's."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All that its calls may be sent to first, whichever rule holds."""
+        ways = [self.way, *(rule.way for rule in self.rules)]
+        return tuple(target for way in ways if way is not None for target in way.targets)

@@ -9,3 +9,5 @@ from gateway.telemetry.books import Books
 def settle(record: Record, books: Books) -> None:
     """Enter the call with what it used. Never waits and never raises."""
     books.enter(record)
+    if record.when_settled is not None:
+        record.when_settled.set()

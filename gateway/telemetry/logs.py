@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from threading import Event, Thread
 from typing import Any, TextIO
 
 import msgspec
 
-_BATCH_S = 0.1
-_JOIN_S = 2.0
+from gateway.telemetry.batches import Batches
+
 _PLAIN = (str, int, float, bool, type(None))
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -78,6 +77,19 @@ class _Pretty(logging.Formatter):
         return text
 
 
+class AttemptLine(msgspec.Struct, omit_defaults=True, gc=False):
+    """One of several tries, as an access line has it."""
+
+    backend: str
+    model: str
+    why: str
+    duration_ms: float
+    """Until it was accepted, or had failed."""
+    cause: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
 class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     """What one ended call says of itself. Durations in milliseconds from the request's head."""
 
@@ -115,6 +127,15 @@ class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     translated_to: str = ""
     """The format of the upstream, where it is another than the client's."""
     dropped: tuple[str, ...] = ()
+    rule: str = ""
+    """The rule of the route that held."""
+    made_for: str = ""
+    """Of a call of the gateway's own: the client's call that it was made for."""
+    likeness: float | None = None
+    skipped_events: int = 0
+    """Of its streams: damaged ones, which the client did not get."""
+    attempts: list[AttemptLine] = []
+    """Of a call that took more than one."""
     causes: list[str] = []
     """Of failed attempts, in order: "backend: code"."""
     error: str = ""
@@ -126,37 +147,22 @@ class AccessLog:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._render = _pretty if stream.isatty() else msgspec.json.Encoder().encode
-        self._waiting: deque[AccessLine] = deque()
-        self._wake = Event()
-        self._closed = False
-        self._thread = Thread(target=self._write_on, name="access-log", daemon=True)
-        self._thread.start()
+        self._batches: Batches[AccessLine] = Batches("access-log", self._write)
 
     def write(self, line: AccessLine) -> None:
         """Queue a line; never waits. It is written within a tenth of a second."""
-        self._waiting.append(line)
+        self._batches.put(line)
 
     def close(self) -> None:
         """Write what is queued and stop."""
-        self._closed = True
-        self._wake.set()
-        self._thread.join(_JOIN_S)
+        self._batches.close()
 
-    def _write_on(self) -> None:
-        # Batches by the clock: waking a thread per line would cost more than the line itself.
-        while not self._closed:
-            self._wake.wait(_BATCH_S)
-            self._write_waiting()
-        self._write_waiting()
-
-    def _write_waiting(self) -> None:
-        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if lines:
-            text = b"\n".join([self._render(line) for line in lines]) + b"\n"
-            # A full disk or a reader that has gone costs these lines, not those to come.
-            with contextlib.suppress(OSError, ValueError):
-                self._stream.write(text.decode())
-                self._stream.flush()
+    def _write(self, lines: Sequence[AccessLine]) -> None:
+        text = b"\n".join([self._render(line) for line in lines]) + b"\n"
+        # A full disk or a reader that has gone costs these lines, not those to come.
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text.decode())
+            self._stream.flush()
 
 
 def _pretty(line: AccessLine) -> bytes:

@@ -18,6 +18,7 @@ from gateway.exchange import Record, Usage
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _NO_ROUTE = "none"
+_SPENDING = ("route", "backend", "kind", "origin")
 
 
 class _Ending(NamedTuple):
@@ -40,65 +41,84 @@ class Metrics:
     def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
         self._registry = registry = CollectorRegistry()
-        self._calls = Counter(
-            "forebay_calls_total", "Calls ended.", ["route", "backend", "status", "ending"], registry=registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str) -> Histogram:
+            return Histogram(name, text, ["route"], buckets=_SECONDS, registry=registry)
+
+        self._calls = counter("forebay_calls_total", "Calls ended.", "route", "backend", "status", "ending")
+        self._attempts = counter(
+            "forebay_attempts_total", "Tries upstream; cause is empty for accepted ones.", "backend", "cause"
         )
-        self._attempts = Counter(
-            "forebay_attempts_total",
-            "Tries upstream; cause is empty for accepted ones.",
-            ["backend", "cause"],
-            registry=registry,
-        )
-        self._tokens = Counter(
-            "forebay_tokens_total",
-            "Tokens by kind and by who counted them.",
-            ["route", "backend", "kind", "origin"],
-            registry=registry,
-        )
-        self._units = Counter(
+        spent = "route", "backend", "kind", "origin"
+        self._tokens = counter("forebay_tokens_total", "Tokens by kind and by who counted them.", *spent)
+        self._units = counter(
             "forebay_units_total",
             "What is billed by other units than tokens: searches, characters, audio_s (seconds of sound).",
-            ["route", "backend", "kind", "origin"],
-            registry=registry,
+            *spent,
         )
-        self._duration = Histogram(
-            "forebay_call_duration_seconds",
-            "From the request's head to the answer's last byte.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
+        self._duration = histogram(
+            "forebay_call_duration_seconds", "From the request's head to the answer's last byte."
         )
-        self._first_byte = Histogram(
+        self._first_byte = histogram(
             "forebay_first_byte_seconds",
             "From the request's head to the beginning of a streamed answer, or the whole of another.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
         )
         self._in_flight = Gauge(
             "forebay_calls_in_flight", "Calls running now.", multiprocess_mode="livesum", registry=registry
         )
+        self._own_calls = counter(
+            "forebay_own_calls_total",
+            "Calls that the gateway made itself: copies for a target on trial, questions about tasks.",
+            *("purpose", "route", "backend", "ending"),
+        )
+        self._reloads = counter(
+            "forebay_reloads_total", "Edits of the configuration, by what became of them.", "result"
+        )
+        self._breakers = counter(
+            "forebay_breaker_changes_total",
+            "Changes of circuit breakers, by the new state.",
+            "backend",
+            "state",
+        )
         self._endings: dict[tuple[str, str, int, str], _Ending] = {}
         self._counters: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
 
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"forebay_{name}_total", what, labels, registry=self._registry)
+
+    def _histogram(self, name: str, what: str) -> Histogram:
+        return Histogram(
+            f"forebay_{name}_seconds", what, ["route"], buckets=_SECONDS, registry=self._registry
+        )
+
     def observe(self, record: Record, ended_s: float) -> None:
-        """Count one ended call."""
-        backend = record.attempts[-1].backend if record.attempts else _NO_ROUTE
+        """Count one ended call. The attempts of our own calls count, for they cost."""
+        for attempt in record.attempts:
+            self._child(self._attempts, attempt.backend, attempt.cause).inc()
+            if (usage := attempt.usage) is not None:
+                self._spend(record.route, attempt.backend, usage)
+        if record.purpose != "call":
+            labels = record.purpose, record.route, record.backend or _NO_ROUTE, record.ending
+            self._child(self._own_calls, *labels).inc()
+            return
+        backend = record.backend or _NO_ROUTE
         key = (record.route, backend, record.status, record.ending)
         ending = self._endings.get(key) or self._open(key)
         ending.calls.inc()
         ending.duration.observe(ended_s - record.started_s)
-        for attempt in record.attempts:
-            self._child(self._attempts, attempt.backend, attempt.cause).inc()
         if record.first_byte_s is not None:
             ending.first_byte.observe(record.first_byte_s - record.started_s)
-        if usage := record.usage:
-            for name, kind in _TOKENS:
-                if tokens := getattr(usage, name):
-                    self._child(self._tokens, record.route, backend, kind, usage.origin).inc(tokens)
-            for name in _UNITS:
-                if units := getattr(usage, name):
-                    self._child(self._units, record.route, backend, name, usage.origin).inc(units)
+
+    def _spend(self, route: str, backend: str, usage: Usage) -> None:
+        for name, kind in _TOKENS:
+            if tokens := getattr(usage, name):
+                self._child(self._tokens, route, backend, kind, usage.origin).inc(tokens)
+        for name in _UNITS:
+            if units := getattr(usage, name):
+                self._child(self._units, route, backend, name, usage.origin).inc(units)
 
     def _open(self, key: tuple[str, str, int, str]) -> _Ending:
         route, backend, status, ending = key
@@ -115,6 +135,14 @@ class Metrics:
         if child is None:
             child = self._counters[key] = parent.labels(*labels)
         return child
+
+    def count_breaker(self, backend: str, state: str) -> None:
+        """Count a change of one of a backend's circuit breakers."""
+        self._child(self._breakers, backend, state).inc()
+
+    def count_reload(self, result: str) -> None:
+        """Count an edit of the configuration that was applied or refused."""
+        self._child(self._reloads, result).inc()
 
     def set_in_flight(self, calls: int) -> None:
         """Set the number of calls running in this process."""

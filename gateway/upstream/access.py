@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 
 from gateway.config.resolve import BackendSettings
 from gateway.config.routing import AuthSpec
 from gateway.exchange import Credential, Request
-from gateway.upstream.credentials import in_turn
+from gateway.protocols import Credentials
+from gateway.upstream.credentials import CredentialsInTurn
 from gateway.upstream.oauth import (
     EntraClient,
     GoogleAccount,
@@ -32,11 +34,11 @@ def unsigned(request: Request) -> Request:
 class Access(msgspec.Struct, frozen=True):
     """What authenticates a backend's requests.
 
-    `next_credential` and `sign` never wait; they raise UpstreamError while there is nothing to show.
+    `credentials` and `sign` never wait; they raise UpstreamError while there is nothing to show.
     `follow` runs beside the calls and never ends; None: there is nothing to fetch.
     """
 
-    next_credential: Callable[[], Credential]
+    credentials: Credentials
     sign: Callable[[Request], Request] = unsigned
     follow: Callable[[], Coroutine[None, None, None]] | None = None
 
@@ -45,11 +47,11 @@ def open_access(backend: BackendSettings, env: Mapping[str, str]) -> Access:
     """Build the access of a backend. Raises ValueError for a key file that is none."""
     auth = backend.auth
     if auth is None:
-        return Access(in_turn(backend.credentials))
+        return Access(CredentialsInTurn(backend.credentials, monotonic))
     if auth.kind == "aws":
         return _signing(backend.name, auth, backend.region)
     source = TokenSource(backend.name, _GRANTS[auth.kind](auth, env))
-    return Access(source.credential, follow=source.follow)
+    return Access(source, follow=source.follow)
 
 
 def _signing(name: str, auth: AuthSpec, region: str) -> Access:
@@ -57,8 +59,8 @@ def _signing(name: str, auth: AuthSpec, region: str) -> Access:
     from gateway.upstream.aws import AwsSigner
 
     signer = AwsSigner(region, auth.profile or None)
-    empty = Credential(name, "")
-    return Access(lambda: empty, signer.sign, signer.follow)
+    empty = Credential(name, "")  # what is shown is the signature
+    return Access(CredentialsInTurn((empty,), monotonic), signer.sign, signer.follow)
 
 
 def _service_account(auth: AuthSpec, _env: Mapping[str, str]) -> Grant:

@@ -7,12 +7,14 @@ connection pool of its own, per backend. Knows nothing of formats or providers.
 from __future__ import annotations
 
 import asyncio
+import select
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError, RawResponseMessage
 from yarl import URL
 
 from gateway.errors import Broken, ConnectFailed, GatewayError, TimedOut
@@ -23,6 +25,8 @@ from gateway.upstream.watchdog import Watchdog
 _DNS_CACHE_S = 60
 _URLS_KEPT = 1000
 _READ_BUFFER_BYTES = 64 * 1024
+_FINAL_STATUS = 200
+"""From here on; those before it only announce the answer."""
 _CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 _ENDS = (aiohttp.ClientError, OSError, EOFError)
 
@@ -31,16 +35,82 @@ _is_new: ContextVar[bool] = ContextVar("is_new", default=False)
 
 
 class _Connection(ResponseHandler):
-    """aiohttp's connection, which resumes only what is paused.
+    """aiohttp's connection, which gives a call its own answer and nothing else.
 
-    aiohttp asks it to after every HTTP chunk that is read, and each time it feeds its parser nothing and
-    asks the transport to read on: a tenth of the cost of a stream of 64 chunks.
+    aiohttp looks at a connection once, when an answer has ended, and pools it. What comes with the answer's
+    end or later would wait there, and be the answer of the next call: of somebody else's.
     """
 
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._is_due = False
+        """An answer is asked for, and its head has not come."""
+        self._is_idle = True
+        """Nothing is asked for that has not come whole."""
+        self._unread: select.poll | None = None
+
+    def set_response_params(self, **named: Any) -> None:
+        """A request is about to be sent."""
+        self._is_due, self._is_idle = True, False
+        super().set_response_params(**named)
+
+    def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
+        """Take the head of an answer, of the one that is due."""
+        if not self._is_due:
+            self._refuse()
+            return
+        self._is_due = data[0].code < _FINAL_STATUS
+        super().feed_data(data, size)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was asked for."""
+        if self._is_idle:
+            if data:
+                self._refuse()
+            return
+        super().data_received(data)
+        if self._is_due or (self._payload is not None and not self._payload.is_eof()):
+            return
+        self._is_idle = True
+        # The parser tells what it holds of a next answer: its head has begun, and has not ended.
+        if self._parser is not None and self._parser.feed_eof() is not None:
+            self._refuse()
+
+    def is_connected(self) -> bool:
+        """Whether it can be used: not when there is something to read that nobody has asked for."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        return not (self._is_idle and self._has_unread(transport))
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Tell who waits for an answer, and who waits for the rest of one: aiohttp forgets the latter."""
+        super().set_exception(exc, exc_cause or exc)
+        payload = self._payload
+        if isinstance(exc, HttpProcessingError) and payload is not None and not payload.is_eof():
+            payload.set_exception(aiohttp.ClientPayloadError(f"the body is malformed: {exc.message}"), exc)
+
     def resume_reading(self, *args: Any, **named: Any) -> None:
-        """Read on, where reading was paused."""
+        """Read on, where reading was paused.
+
+        aiohttp asks for it after every HTTP chunk that is read, and each time it feeds its parser nothing
+        and asks the transport to read on: a tenth of the cost of a stream of 64 chunks.
+        """
         if self._reading_paused or self._buffer_paused:
             super().resume_reading(*args, **named)
+
+    def _refuse(self) -> None:
+        self._is_idle = True
+        self.force_close()
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _has_unread(self, transport: asyncio.Transport) -> bool:
+        """Look into the socket, which the loop may not have come to read yet: half a microsecond."""
+        if self._unread is None:
+            self._unread = select.poll()
+            self._unread.register(transport.get_extra_info("socket"), select.POLLIN)
+        return bool(self._unread.poll(0))
 
 
 class _Pool(aiohttp.TCPConnector):
@@ -135,7 +205,9 @@ def _translate(error: BaseException, watchdog: Watchdog) -> GatewayError | None:
     if isinstance(error, asyncio.CancelledError):
         return watchdog.verdict()
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return TimedOut("the upstream took too long to connect")
+        timed_out = TimedOut("the upstream took too long to connect")
+        timed_out.reached = False
+        return timed_out
     return ConnectFailed("the upstream cannot be reached", detail=_said(error))
 
 

@@ -44,23 +44,33 @@ class WatchedAnswer:
         try:
             piece = await self._pull()
         except asyncio.CancelledError:
-            if timed_out := watchdog.verdict():
-                raise timed_out from None
-            raise
+            timed_out = watchdog.verdict()
+            if timed_out is None:
+                raise
+            if watchdog.over:  # what it still owes is nothing that anybody waits for
+                return b""
+            raise timed_out from None
         self._started = True
         watchdog.rest()
         return piece
 
-    async def read(self, limit_bytes: int) -> bytes:
+    def begun(self, is_over: Callable[[], bool]) -> None:
+        """The first token has come. `is_over` is asked when the upstream pauses: whether it has said all."""
+        self._watchdog.begun()
+        self._watchdog.ask(is_over)
+
+    async def read(self, limit_bytes: int, first: bytes = b"") -> bytes:
         """Read the whole body; raises Failed beyond `limit_bytes`, Broken when cut, TimedOut."""
         pieces: list[bytes] = []
         size_bytes = 0
-        while piece := await self.next_piece():
+        piece = first or await self.next_piece()
+        while piece:
             pieces.append(piece)
             size_bytes += len(piece)
             if size_bytes > limit_bytes:
                 message = f"the upstream's answer is larger than the limit of {limit_bytes} bytes"
                 raise Failed(message, code="upstream_answer_too_large")
+            piece = await self.next_piece()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:

@@ -6,7 +6,9 @@ It takes HTTPS_PROXY and the like from the environment, which the hot path's tra
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, cast
 
 import httpx
 
@@ -14,6 +16,9 @@ from gateway.errors import Broken, ConnectFailed, GatewayError, TimedOut
 from gateway.exchange import Request, Timeouts
 from gateway.upstream.answer import WatchedAnswer
 from gateway.upstream.watchdog import Watchdog
+
+_WAY_TO_H11 = ("_stream", "_httpcore_stream", "_stream", "_connection", "_h11_state")
+"""From a body as httpx gives it to the parser below, by names that are none of its interface."""
 
 
 class HttpxTransport:
@@ -42,6 +47,7 @@ class HttpxTransport:
         except (asyncio.CancelledError, httpx.TransportError) as error:
             watchdog.stop()
             raise _translate(error, watchdog) or error from None
+        response.stream = _OwnBody(response)
         pieces = response.aiter_bytes()
 
         async def pull() -> bytes:
@@ -68,6 +74,34 @@ class HttpxTransport:
         if self._client is not None:
             await asyncio.gather(*self._closing)
             await self._client.aclose()
+
+
+class _OwnBody(httpx.AsyncByteStream):
+    """An answer's body, whose connection is used again only when nothing came beyond it.
+
+    httpcore looks into the socket for that. What was read from it with the answer's end stays in h11, and
+    would be the answer of the next call: of somebody else's.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._body = cast("httpx.AsyncByteStream", response.stream)
+        self._connection: Any = response.extensions["network_stream"]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._body:
+            yield piece
+
+    async def aclose(self) -> None:
+        if self._beyond() != b"":
+            await self._connection.aclose()
+        await self._body.aclose()
+
+    def _beyond(self) -> bytes | None:
+        """What came beyond the body; None: a newer httpx keeps it somewhere else, so it is not known."""
+        holder: Any = self._body
+        for name in _WAY_TO_H11:
+            holder = getattr(holder, name, None)
+        return None if holder is None else holder.trailing_data[0]
 
 
 def _translate(error: BaseException, watchdog: Watchdog) -> GatewayError | None:

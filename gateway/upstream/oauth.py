@@ -43,6 +43,8 @@ _RENEW_AT: Final = 0.8
 _SOONEST_S: Final = 1.0
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 60.0
+_FORGIVEN_S: Final = 600.0
+"""A token that is refused so long after the last one has nothing to do with that."""
 _UNTOLD_LIFE_S: Final = 600.0
 _LARGEST_ANSWER_BYTES: Final = 1 << 20
 _JWT_LIFE_S: Final = 3600
@@ -87,8 +89,11 @@ class TokenSource:
         self._ends_s = float("-inf")
         self._failure = "not asked yet"
         self._failures = 0
+        self._refusals = 0
+        self._refused_s = float("-inf")
+        self._refused = asyncio.Event()
 
-    def credential(self) -> Credential:
+    def next(self) -> Credential:
         """Return the token as it is now, never waiting. Raises Refused while there is none that is valid."""
         if self._credential is None or time.monotonic() >= self._ends_s:
             raise Refused(
@@ -99,11 +104,25 @@ class TokenSource:
             )
         return self._credential
 
+    def eject(self, credential: Credential) -> bool:
+        """Show a refused token no more, and ask for another. True: there is a newer one already."""
+        if credential is not self._credential:
+            return self._credential is not None
+        now_s = time.monotonic()
+        self._refusals = 0 if now_s - self._refused_s > _FORGIVEN_S else self._refusals + 1
+        self._refused_s = now_s
+        self._credential, self._failure = None, "the upstream has refused the token"
+        self._refused.set()
+        return False
+
     async def follow(self) -> None:
         """Keep the token fresh until cancelled; a place that gives none is logged and asked again."""
         while True:
             wait_s = await self.renew()
-            await asyncio.sleep(wait_s)
+            self._refused.clear()
+            if await _happens(self._refused, wait_s) and self._refusals:
+                # The new one was refused as well: it may be good, and what it is shown for forbidden.
+                await asyncio.sleep(min(_LAST_RETRY_S, _FIRST_RETRY_S * 2.0 ** min(self._refusals, 16)))
 
     async def renew(self) -> float:
         """Get a new token now and return in how many seconds to do so again.
@@ -285,6 +304,14 @@ class _Failure(msgspec.Struct):
 
     error: str = ""
     error_codes: list[int] = []
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _client(grant: Grant) -> httpx.AsyncClient:

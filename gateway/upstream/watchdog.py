@@ -8,57 +8,98 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from gateway.errors import TimedOut
 from gateway.exchange import Timeouts
 
+QUIET_S = 0.25
+"""So long an upstream may be quiet before it is asked whether it has not said all already."""
+
 
 class Watchdog:
-    """Watches the current task; call `expect` before a wait, `rest` after it, `stop` at the end.
+    """Watches the task that waits; call `expect` before a wait, `rest` after it, `stop` at the end.
 
     When a wait is too long the task is cancelled inside of it; `verdict` then tells the timeout apart
-    from a cancellation by somebody else.
+    from a cancellation by somebody else. `is_over` may say that there is nothing to wait for any more:
+    it is asked when nothing has come for `QUIET_S`.
     """
 
     __slots__ = (
+        "_cancelled",
         "_due_s",
         "_end_s",
+        "_end_what",
         "_fired",
+        "_is_over",
         "_loop",
         "_shortest_s",
+        "_since_s",
+        "_start_s",
         "_task",
+        "_timeouts",
         "_timer",
-        "_total_s",
         "_what",
         "_within_s",
+        "over",
     )
 
     def __init__(self, timeouts: Timeouts, loop: asyncio.AbstractEventLoop | None = None) -> None:
         # Python 3.11 asks the kernel for the process id whenever it is asked for the running loop.
         self._loop = loop or asyncio.get_running_loop()
-        task = asyncio.current_task(self._loop)
-        if task is None:
-            raise RuntimeError("a watchdog needs a running task")
-        self._task = task
-        self._total_s = timeouts.total_s
-        self._end_s = self._loop.time() + timeouts.total_s
-        self._shortest_s = min(timeouts.first_byte_s, timeouts.gap_s, timeouts.total_s)
+        self._task = self._current_task()
+        self._cancelled = self._task.cancelling()
+        self._timeouts = timeouts
+        self._start_s = self._loop.time()
+        self._end_what, self._end_s = "the first token", self._start_s + timeouts.first_token_s
+        if timeouts.total_s <= timeouts.first_token_s:
+            self.begun()
+        self._shortest_s = min(
+            timeouts.first_byte_s, timeouts.gap_s, timeouts.total_s, timeouts.first_token_s
+        )
+        self._since_s = 0.0
         self._due_s = math.inf
         self._what, self._within_s = "", 0.0
         self._fired = False
         self._timer: asyncio.TimerHandle | None = None
+        self._is_over: Callable[[], bool] | None = None
+        self.over = False
+        """A wait was ended because `is_over` said so."""
+
+    def _current_task(self) -> asyncio.Task[object]:
+        task = asyncio.current_task(self._loop)
+        if task is None:
+            raise RuntimeError("a watchdog needs a running task")
+        return task
 
     def expect(self, what: str, within_s: float) -> None:
         """Give the coming wait `within_s` seconds; raises TimedOut when the total time is already up."""
-        now_s = self._loop.time()
+        task = asyncio.current_task(self._loop)
+        if task is not self._task and task is not None:  # one opens an answer, another may read it
+            self._task, self._cancelled = task, task.cancelling()
+        self._since_s = now_s = self._loop.time()
         self._what, self._within_s = what, within_s
         self._due_s = now_s + within_s
         if self._end_s < self._due_s:
-            self._what, self._within_s, self._due_s = "the whole answer", self._total_s, self._end_s
+            self._what, self._within_s = self._end_what, self._end_s - self._start_s
+            self._due_s = self._end_s
             if now_s >= self._end_s:
                 raise self._timed_out()
         if self._timer is None:
             self._arm(now_s)
+
+    def begun(self) -> None:
+        """The first token came: from now on only the whole answer is bounded, and each pause in it."""
+        self._end_what, self._end_s = "the whole answer", self._start_s + self._timeouts.total_s
+
+    def ask(self, is_over: Callable[[], bool]) -> None:
+        """From now on ask `is_over` when nothing comes for a while."""
+        self._is_over = is_over
+        if self._shortest_s > QUIET_S:
+            self._shortest_s = QUIET_S
+            if self._timer is not None:
+                self._timer.cancel()
+                self._arm(self._loop.time())
 
     def rest(self) -> None:
         """Nobody waits for the upstream now: a slow client must not count against it."""
@@ -67,16 +108,21 @@ class Watchdog:
     def stop(self) -> None:
         """Disarm for good. Idempotent."""
         self._due_s = math.inf
+        self._is_over = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def verdict(self) -> TimedOut | None:
-        """After a CancelledError: the timeout that caused it, None when somebody else cancelled."""
+        """After a CancelledError: the timeout that caused it, None when somebody else cancelled.
+
+        One that `over` explains is to be taken as the end of the answer.
+        """
         if not self._fired:
             return None
         self._fired = False
-        self._task.uncancel()
+        if self._task.uncancel() > self._cancelled:  # for both reasons: whoever cancelled wants it gone
+            return None
         return self._timed_out()
 
     def _timed_out(self) -> TimedOut:
@@ -91,9 +137,17 @@ class Watchdog:
 
     def _look(self) -> None:
         now_s = self._loop.time()
-        if now_s < self._due_s:
+        if not self._finds_it_over(now_s) and now_s < self._due_s:
             self._arm(now_s)
             return
         self._timer = None
         self._fired = True
         self._task.cancel()
+
+    def _finds_it_over(self, now_s: float) -> bool:
+        if self._is_over is None or self._due_s == math.inf:
+            return False
+        if now_s < self._due_s and now_s - self._since_s < QUIET_S:
+            return False
+        self.over = self._is_over()
+        return self.over

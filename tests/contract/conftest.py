@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from rig.lacking import lacking
+from rig.programs.lacking import lacking
 
 from gateway.stores.keys_memory import MemoryKeyStore
 from gateway.stores.keys_sql import SqlKeyStore

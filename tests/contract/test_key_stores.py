@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from gateway.errors import ConfigError, StoreDown
+from gateway.exchange import Caller
 from gateway.identity.directory import KeyDirectory
 from gateway.identity.keys import digest_of, mint_key
 from gateway.stores import StoredKey, keys_sql, migrations
@@ -361,7 +362,9 @@ def test_a_revoked_key_stops_working_in_every_worker_within_two_seconds(
     store = open_sql(database_url)
     store.migrate()
     store.add(key("key_1", digest=digest))
-    workers = [KeyDirectory((), {"acme": ("*",)}, open_sql(database_url)) for _ in range(2)]
+    workers = [
+        KeyDirectory((), {"acme": Caller("acme", "", (("*",),))}, open_sql(database_url)) for _ in range(2)
+    ]
 
     async def revoke_elsewhere() -> float:
         following = [asyncio.create_task(worker.follow(interval_s=1.0)) for worker in workers]

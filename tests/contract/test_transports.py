@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 from rig.script import Answer, Cut, Gate, Pause, encode, events, forever, plain
-from rig.upstream import Upstream, _Connection, refusing_port, silent_port
+from rig.upstream import Upstream, refusing_port, silent_port
 
 from gateway.errors import Broken, ConnectFailed, Failed, GatewayError, TimedOut
 from gateway.exchange import Request, Timeouts
@@ -33,30 +33,16 @@ CONNECT_S = 0.3
 HEADERS = {"content-type": "application/json", "user-agent": "forebay", "accept-encoding": "identity"}
 
 
-class CountedUpstream(Upstream):
-    """Knows how many connections were made to it."""
-
-    connections = 0
-
-    async def _listen(self) -> asyncio.Server:
-        def accept() -> _Connection:
-            self.connections += 1
-            return _Connection(self)
-
-        return await self._loop.create_server(accept, "127.0.0.1", 0)
-
-
 @pytest.fixture(scope="module")
-def shared_counted() -> Iterator[CountedUpstream]:
-    with CountedUpstream() as upstream:
+def shared_upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
         yield upstream
 
 
 @pytest.fixture
-def upstream(shared_counted: CountedUpstream) -> CountedUpstream:
-    shared_counted.reset()
-    shared_counted.connections = 0
-    return shared_counted
+def upstream(shared_upstream: Upstream) -> Upstream:
+    shared_upstream.reset()
+    return shared_upstream
 
 
 @pytest.fixture(params=OVER_SOCKETS)
@@ -142,7 +128,7 @@ STAGES = {
 
 
 @pytest.fixture(params=[*OVER_SOCKETS, "scripted"])
-def perform(request: pytest.FixtureRequest, upstream: CountedUpstream) -> Callable[..., Any]:
+def perform(request: pytest.FixtureRequest, upstream: Upstream) -> Callable[..., Any]:
     """Run a scene against a stage: `perform("cut", scene)`, whatever the transport."""
 
     def run(stage: str, scene: Callable[[Transport, Request], Awaitable[Any]]) -> Any:
@@ -261,7 +247,7 @@ def test_the_script_can_refuse_the_connection() -> None:
 # Over sockets: the request
 
 
-def test_the_request_arrives_as_it_was_prepared(kind: str, upstream: CountedUpstream) -> None:
+def test_the_request_arrives_as_it_was_prepared(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(plain(b"ok"))
     headers = HEADERS | {"authorization": "Bearer s3cret", "openai-beta": "caf\u00e9"}
     body = b'{"a": "\xc3\xa9"}' * 1000
@@ -277,7 +263,7 @@ def test_the_request_arrives_as_it_was_prepared(kind: str, upstream: CountedUpst
     assert seen.headers["accept-encoding"] == "identity"
 
 
-def test_a_redirect_is_an_answer(kind: str, upstream: CountedUpstream) -> None:
+def test_a_redirect_is_an_answer(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(Answer(307, [("location", f"{upstream.base_url}/elsewhere")]))
 
     async def scene(transport: Transport) -> int:
@@ -289,7 +275,7 @@ def test_a_redirect_is_an_answer(kind: str, upstream: CountedUpstream) -> None:
     assert upstream.only_request().path == "/v1/x"
 
 
-def test_a_cookie_of_one_call_is_not_shown_with_the_next(kind: str, upstream: CountedUpstream) -> None:
+def test_a_cookie_of_one_call_is_not_shown_with_the_next(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(plain(b"ok", headers=[("set-cookie", "session=of-a-tenant; Path=/")]))
 
     async def scene(transport: Transport) -> None:
@@ -304,7 +290,7 @@ def test_a_cookie_of_one_call_is_not_shown_with_the_next(kind: str, upstream: Co
 # Over sockets: connections
 
 
-def test_a_connection_whose_answer_was_read_is_used_again(kind: str, upstream: CountedUpstream) -> None:
+def test_a_connection_whose_answer_was_read_is_used_again(kind: str, upstream: Upstream) -> None:
     upstream.answer_in_turn(plain(BODY), events(PIECES), plain(b"x", 500), plain(b""))
 
     async def scene(transport: Transport) -> None:
@@ -315,9 +301,7 @@ def test_a_connection_whose_answer_was_read_is_used_again(kind: str, upstream: C
     assert (len(upstream.seen), upstream.connections) == (4, 1)
 
 
-def test_an_answer_closed_in_the_middle_takes_its_connection_along(
-    kind: str, upstream: CountedUpstream
-) -> None:
+def test_an_answer_closed_in_the_middle_takes_its_connection_along(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(events(forever(PIECES[0])))
 
     async def scene(transport: Transport) -> None:
@@ -332,10 +316,51 @@ def test_an_answer_closed_in_the_middle_takes_its_connection_along(
     assert upstream.connections == 2
 
 
-@pytest.mark.parametrize("stage", ["hang", "gap"])
-def test_a_cancelled_attempt_ends_the_upstreams_work(
-    kind: str, upstream: CountedUpstream, stage: str
+STRAY = Answer(200, JSON_LINES, [b"to somebody else"])
+STRAY_BYTES = STRAY.head() + b"to somebody else"
+UNASKED = {
+    "with the end of the answer": [b"ok" + STRAY_BYTES],
+    "with the end, and not whole": [b"ok" + STRAY_BYTES[:-9]],
+    "with the end, and its head not whole": [b"ok" + STRAY_BYTES[:9]],
+    "after the answer": [b"ok", Pause(0.02), STRAY_BYTES],
+    "after the answer, in pieces": [b"ok", Pause(0.02), STRAY_BYTES[:9], Pause(0.02), STRAY_BYTES[9:]],
+    "as bytes that are no answer": [b"ok", Pause(0.02), b"\0"],
+}
+
+
+@pytest.mark.parametrize("steps", UNASKED.values(), ids=UNASKED.keys())
+@pytest.mark.parametrize("has_loop_read_it", [True, False], ids=["read", "unread"])
+def test_an_answer_that_nobody_asked_for_is_nobodys(
+    kind: str, upstream: Upstream, steps: list[Any], *, has_loop_read_it: bool
 ) -> None:
+    async def scene(transport: Transport) -> None:
+        upstream.answer_with(Answer(200, JSON_LINES, steps, length_bytes=2))
+        assert await told(transport, request_to(upstream)) == b"ok"
+        if has_loop_read_it:
+            seen = upstream.seen[0]
+            await eventually(lambda: seen.answered.is_set() or seen.lost.is_set())
+        else:
+            upstream.seen[0].answered.wait(5)
+        upstream.answer_with(plain(b"mine"))
+        assert await told(transport, request_to(upstream)) == b"mine"
+
+    use(kind, scene)
+    assert upstream.connections == 2
+
+
+def test_an_announcement_is_not_the_answer(kind: str, upstream: Upstream) -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
+    upstream.answer_with(Answer(200, JSON_LINES, [b"ok"], before=[early, early, Pause(0.02)]))
+
+    async def scene(transport: Transport) -> None:
+        assert [await told(transport, request_to(upstream)) for _ in range(2)] == [b"ok", b"ok"]
+
+    use(kind, scene)
+    assert upstream.connections == 1
+
+
+@pytest.mark.parametrize("stage", ["hang", "gap"])
+def test_a_cancelled_attempt_ends_the_upstreams_work(kind: str, upstream: Upstream, stage: str) -> None:
     upstream.answer_with(STAGES[stage].answer)
 
     async def scene(transport: Transport) -> None:
@@ -349,7 +374,7 @@ def test_a_cancelled_attempt_ends_the_upstreams_work(
     use(kind, scene)
 
 
-def test_no_more_connections_than_allowed(kind: str, upstream: CountedUpstream) -> None:
+def test_no_more_connections_than_allowed(kind: str, upstream: Upstream) -> None:
     gate = Gate()
     upstream.answer_with(Answer(200, JSON_LINES, [gate, b"ok"]))
 
@@ -365,9 +390,7 @@ def test_no_more_connections_than_allowed(kind: str, upstream: CountedUpstream) 
     assert upstream.connections == 2
 
 
-def test_waiting_for_a_connection_counts_as_waiting_for_the_first_byte(
-    kind: str, upstream: CountedUpstream
-) -> None:
+def test_waiting_for_a_connection_counts_as_waiting_for_the_first_byte(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(Answer(before=[Cut.HANG]))
 
     async def scene(transport: Transport) -> None:
@@ -381,7 +404,7 @@ def test_waiting_for_a_connection_counts_as_waiting_for_the_first_byte(
     use(kind, scene, max_connections=1)
 
 
-def test_a_slow_reader_holds_the_upstream_back(kind: str, upstream: CountedUpstream) -> None:
+def test_a_slow_reader_holds_the_upstream_back(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(events(forever(b"x" * 65536)))
 
     async def scene(transport: Transport) -> int:
@@ -428,9 +451,7 @@ def test_a_connection_that_never_comes_about_times_out(kind: str) -> None:
     ],
     ids=["reset", "closed", "reset in the head", "not HTTP"],
 )
-def test_what_fails_before_the_head_is_no_connection(
-    kind: str, upstream: CountedUpstream, answer: Answer
-) -> None:
+def test_what_fails_before_the_head_is_no_connection(kind: str, upstream: Upstream, answer: Answer) -> None:
     upstream.answer_with(answer)
     error = use(kind, lambda transport: fails(transport, request_to(upstream)))
     assert type(error) is ConnectFailed
@@ -440,10 +461,24 @@ def test_what_fails_before_the_head_is_no_connection(
 @pytest.mark.parametrize("cut", [Cut.FIN, Cut.RESET])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_body_that_is_cut_is_broken_however_it_is_framed(
-    kind: str, upstream: CountedUpstream, cut: Cut, framing: Any
+    kind: str, upstream: Upstream, cut: Cut, framing: Any
 ) -> None:
     upstream.answer_with(Answer(200, JSON_LINES, [b"half", Pause(0.05), cut], framing))
     assert type(use(kind, lambda transport: fails(transport, request_to(upstream)))) is Broken
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("broken", [b"zz\r\n", b"-1\r\n", b"2\r\nokay\r\n"], ids=["size", "sign", "end"])
+@pytest.mark.parametrize("begun", [b"", b"3\r\nyes\r\n"], ids=["first", "later"])
+def test_chunks_that_are_malformed_break_the_answer_at_once(
+    kind: str, upstream: Upstream, begun: bytes, broken: bytes
+) -> None:
+    upstream.answer_with(Answer(before=[CHUNKED + begun, Pause(0.02), broken, Cut.HANG]))
+    error = use(kind, lambda transport: fails(transport, request_to(upstream)))
+    assert type(error) is Broken
+    assert "127.0.0.1" not in str(error.detail)
 
 
 def test_a_name_that_does_not_resolve_is_no_connection(kind: str) -> None:
@@ -466,15 +501,13 @@ def coded(coding: str, body: bytes, **fields: Any) -> Answer:
 
 
 @pytest.mark.parametrize("coding", CODED)
-def test_a_compressed_answer_is_read_unfolded(kind: str, upstream: CountedUpstream, coding: str) -> None:
+def test_a_compressed_answer_is_read_unfolded(kind: str, upstream: Upstream, coding: str) -> None:
     upstream.answer_with(coded(coding, CODED[coding]))
     assert use(kind, lambda transport: told(transport, request_to(upstream))) == BODY
 
 
 @pytest.mark.parametrize("coding", CODED)
-def test_an_answer_that_is_not_in_its_coding_is_broken(
-    kind: str, upstream: CountedUpstream, coding: str
-) -> None:
+def test_an_answer_that_is_not_in_its_coding_is_broken(kind: str, upstream: Upstream, coding: str) -> None:
     upstream.answer_with(coded(coding, b"{" + BODY))
     assert type(use(kind, lambda transport: fails(transport, request_to(upstream)))) is Broken
 
@@ -483,7 +516,7 @@ MOST_BYTES_OF_A_BOMB = {"aiohttp": 8 * 1024 * 1024, "httpx": 256 * 1024 * 1024}
 """httpx unfolds all that one read brought, 64 KiB up to a thousandfold, before anybody can count it."""
 
 
-def test_a_bomb_meets_the_limit(kind: str, upstream: CountedUpstream) -> None:
+def test_a_bomb_meets_the_limit(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(coded("gzip", gzip.compress(bytes(64 * 1024 * 1024))))
 
     async def scene(transport: Transport) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from rig import chat
+from rig.gateway import CREDENTIALS
 from rig.script import Answer, Cut, Pause, Step, events, plain, sse
 from rig.site import BEGUN, JSON_TYPE, SSE_TYPE, STREAM, TIMEOUTS, WHOLE, Site, running_site
 from rig.sse import is_done, is_error, json_of, split_events
@@ -129,7 +130,23 @@ def test_a_success_that_is_no_json_object_is_a_failure(site: Site, body: bytes) 
 
 
 @stream_and_whole
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [401, 403])
+def test_where_our_credentials_are_refused_the_next_answers(
+    own_site: Site, *, status: int, stream: bool
+) -> None:
+    own_site.first.answer_with(plain(chat.error("no"), status))
+    assert_second_answered(own_site.ask("two", stream=stream), stream=stream)
+    asked = len(own_site.first.seen)
+    assert asked == len(CREDENTIALS), "once with each"
+    assert_second_answered(own_site.ask("two", stream=stream), stream=stream)
+    again = len(own_site.first.seen) - asked
+    # A 403 that all of them get may be about the request: it takes none of them out. A 401 takes out all but
+    # the last: the backend is not given up.
+    assert again == (1 if status == 401 else asked)
+
+
+@stream_and_whole
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
 def test_a_failing_upstreams_turn_goes_to_the_next(site: Site, *, status: int, stream: bool) -> None:
     site.first.answer_with(plain(chat.error("no"), status))
     assert_second_answered(site.ask("two", stream=stream), stream=stream)
@@ -187,10 +204,10 @@ def test_a_page_of_a_proxy_becomes_an_error_object(site: Site, *, content_type: 
 
 @stream_and_whole
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_clients_backoff_is_the_upstreams_word(site: Site, *, status: int, stream: bool) -> None:
+def test_the_clients_backoff_is_the_upstreams_word(own_site: Site, *, status: int, stream: bool) -> None:
     told = [("retry-after", "7"), ("x-should-retry", "false"), ("x-ratelimit-reset-requests", "7s")]
-    site.first.answer_with(plain(chat.error("slow down"), status, headers=told))
-    response = site.ask("one", stream=stream)
+    own_site.first.answer_with(plain(chat.error("slow down"), status, headers=told))
+    response = own_site.ask("one", stream=stream)
     assert error_in(response, status)["message"] == "slow down"
     assert (response.headers["retry-after"], response.headers["x-should-retry"]) == ("7", "false")
     assert response.headers["x-upstream-ratelimit-reset-requests"] == "7s"
@@ -225,7 +242,8 @@ def test_talk_of_the_end_is_not_the_end(site: Site) -> None:
 
 def test_an_error_event_of_the_upstream_is_the_last_word(site: Site) -> None:
     spoken = [*BEGUN, *sse(chat.error("out of memory"), done=False)]
-    site.first.answer_with(events(spoken))
+    # The pause lets the beginning go out: before that another target would be asked.
+    site.first.answer_with(events([*BEGUN, Pause(0.2), spoken[-1]]))
     assert split_events(site.ask("two", stream=True).content) == spoken
 
 

@@ -22,7 +22,9 @@ from gateway.formats.errors.redaction import redact
 from gateway.formats.errors.verdicts import judge
 from gateway.formats.http.compression import decompress
 from gateway.formats.prompt import decode_prompt
-from gateway.routing.routes import Route, Routes, allows, is_glob
+from gateway.routing.matching.globs import is_glob
+from gateway.routing.routes import Route
+from gateway.routing.table import Routes, allows
 
 VALUES = st.recursive(
     st.one_of(
@@ -197,7 +199,7 @@ NAMES = st.text("ab*?[]-", min_size=1, max_size=5)
 @settings(max_examples=300, deadline=None)
 @given(st.lists(NAMES, unique=True, max_size=6), NAMES)
 def test_an_exact_route_beats_every_glob(names: list[str], model: str) -> None:
-    routes = Routes(Route(name, ()) for name in names)
+    routes = Routes(Route(name, None) for name in names)
     found = routes.find(model)
     if model in names and not is_glob(model):
         assert found is not None

@@ -28,6 +28,10 @@ KEY = "fb-test-key-Zk3v9QeXw1"
 SECRETS = {"RIG_KEY_1": "upstream-secret-1", "RIG_KEY_2": "upstream-secret-2"}
 """What the gateway shows upstreams, by the variables of its environment that hold them."""
 
+PATIENT = {"consecutive": 1 << 20, "min_calls": 1 << 20}
+"""A circuit breaker that stays closed: for a gateway that many tests share, each with failures of its own."""
+ONCE = {"attempts": 0}
+"""No second round over targets that have failed."""
 CREDENTIALS = ["${RIG_KEY_1}", "${RIG_KEY_2}"]
 """The same, as routing.yaml names them."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from rig import chat
-from rig.gateway import CREDENTIALS, Gateway, running_gateway
+from rig.gateway import CREDENTIALS, ONCE, PATIENT, Gateway, running_gateway
 from rig.script import events, plain, sse
 from rig.upstream import Upstream, refusing_port, silent_port
 
@@ -69,8 +69,12 @@ def running_site(folder: Path, **changes: Any) -> Iterator[Site]:
         routing = {
             "server": SERVER,
             "timeouts": TIMEOUTS,
+            "breaker": PATIENT,
             "backends": {name: {"base_url": url, "credentials": CREDENTIALS} for name, url in urls.items()},
-            "routes": {name: {"targets": [{"backend": b} for b in order]} for name, order in ROUTES.items()},
+            "routes": {
+                name: {"targets": [{"backend": b} for b in order], "retry": ONCE}
+                for name, order in ROUTES.items()
+            },
         }
         gateway = stack.enter_context(running_gateway(folder, routing | changes))
         client = stack.enter_context(gateway.client(headers={"accept-encoding": "identity"}))

@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from rig.script import Answer, Cut, Gate, Pause, Step, plain
 
@@ -55,6 +56,13 @@ class _ClientGone(Exception):
     """The peer closed or reset the connection while the script was running."""
 
 
+class Droppable(Protocol):
+    """A connection, as the upstream knows it."""
+
+    def drop(self) -> None:
+        """Break it off."""
+
+
 class _Connection(asyncio.Protocol):
     """One TCP connection: parses requests one after the other and plays the script of each."""
 
@@ -70,7 +78,7 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(_HIGH_WATER_BYTES)
-        self._upstream._live.add(self)
+        self._upstream.live.add(self)
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
@@ -82,7 +90,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
-        self._upstream._live.discard(self)
+        self._upstream.live.discard(self)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -220,9 +228,13 @@ class _Connection(asyncio.Protocol):
 class Upstream:
     """The server. Use as a context manager; `answer_with` sets what it says from now on."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
-        self._live: set[_Connection] = set()
+        self.connections = 0
+        """So many were made to it."""
+        self.live: set[Droppable] = set()
+        """Those that are open: they go with the server."""
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake-upstream", daemon=True)
         self.reset()
@@ -246,6 +258,7 @@ class Upstream:
     def reset(self) -> None:
         """Forget what was seen, and answer everything with a plain 500."""
         self.seen.clear()
+        self.connections = 0
         self.answer_with(plain({"error": {"message": "the test gave no script", "type": "rig"}}, 500))
 
     def answer_with(self, answer: Answer | Script) -> None:
@@ -262,12 +275,20 @@ class Upstream:
         assert len(self.seen) == 1, [(seen.method, seen.path) for seen in self.seen]
         return self.seen[0]
 
+    def accept(self) -> asyncio.Protocol:
+        """Say who is to speak on a new connection; it is to be found in `live` as long as it is open."""
+        return _Connection(self)
+
+    def _accept(self) -> asyncio.Protocol:
+        self.connections += 1
+        return self.accept()
+
     async def _listen(self) -> asyncio.Server:
-        return await self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
+        return await self._loop.create_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
 
     async def _shut(self) -> None:
         self._server.close()
-        for connection in list(self._live):
+        for connection in list(self.live):
             connection.drop()
         # Cancelled tasks end before the loop stops: otherwise they are reported as destroyed.
         await asyncio.gather(

@@ -5,17 +5,42 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from time import monotonic
 from typing import Any
 
+import msgspec
 from rig import chat
 from rig.script import sse
 
 from backends.host import Host
 from backends.openai_compatible import OpenAICompatible
+from gateway.api.calls import WANTED
+from gateway.attempts.remembered import Remembered
+from gateway.attempts.shadowing import Shadows
+from gateway.config.signals import SensitivitySpec
 from gateway.exchange import Call, Caller, Credential, Flight, Format, Record, Request, Timeouts
+from gateway.flights import Flights
 from gateway.formats.envelope import decode_envelope, decode_members
-from gateway.routing.routes import Course, Deployment, Plan, Route, Target
+from gateway.identity.directory import KeyDirectory
+from gateway.identity.gate import Identity
+from gateway.routing.budgets import Allowance
+from gateway.routing.choice import Choice, Demand
+from gateway.routing.health.health import Health
+from gateway.routing.plans import Plan, Routing
+from gateway.routing.routes import Candidate, Deployment, Limits, Retry, Route, Site, Target, Way
+from gateway.routing.sensitivity import Sensitivity
+from gateway.routing.signals.readers import compile_readers
+from gateway.routing.signals.signals import Signals
+from gateway.routing.strategies import as_written
+from gateway.routing.table import Routes
+from gateway.runtime import Runtime
+from gateway.stages.receive import Intake
+from gateway.stores import StoredKey
+from gateway.telemetry.books import Books
+from gateway.telemetry.metrics import Metrics
 from gateway.upstream.access import unsigned
+from gateway.upstream.credentials import CredentialsInTurn
 
 CALLER = Caller("acme", "key_1", (("*",), ("*",)))
 JSON_TYPE = [(b"Content-Type", b"application/json")]
@@ -23,6 +48,9 @@ SSE_TYPE = [(b"Content-Type", b"text/event-stream; charset=utf-8")]
 WHOLE = json.dumps(chat.completion()).encode()
 STREAM = sse(*chat.chunks())
 SECRET = "sk-upstream-secret-7Yx2"
+READERS = compile_readers({}, SensitivitySpec())
+ONCE = Retry(0, 0.0, 0.0, 0.0, Allowance(0))
+"""No target is tried twice."""
 
 Piece = bytes | BaseException | Callable[[], Awaitable[bytes]]
 
@@ -38,6 +66,8 @@ class FakeAnswer:
         self._pieces = list(pieces)
         self.closed = 0
         self.read_limits: list[int] = []
+        self.is_over: Callable[[], bool] | None = None
+        """What it may ask since its first token came."""
 
     async def next_piece(self) -> bytes:
         await asyncio.sleep(0)
@@ -46,12 +76,15 @@ class FakeAnswer:
             raise piece
         return piece if isinstance(piece, bytes) else await piece()
 
-    async def read(self, limit_bytes: int) -> bytes:
+    async def read(self, limit_bytes: int, first: bytes = b"") -> bytes:
         self.read_limits.append(limit_bytes)
-        pieces = []
+        pieces = [first]
         while piece := await self.next_piece():
             pieces.append(piece)
         return b"".join(pieces)
+
+    def begun(self, is_over: Callable[[], bool]) -> None:
+        self.is_over = is_over
 
     def close(self) -> None:
         self.closed += 1
@@ -84,26 +117,71 @@ def target(name: str, *answers: FakeAnswer | BaseException, model: str | None = 
     """A target with a backend of this name and these answers; of OpenAI's formats if not said otherwise."""
     settings = {"formats": ("chat", "completions", "embeddings"), **host}
     backend = OpenAICompatible(name, Host(f"http://{name}/v1", **settings))
-    transport = FakeTransport(*answers)
-    credential = Credential(f"{name}#1", SECRET)
-    deployment = Deployment(backend, transport, lambda: credential, unsigned, Timeouts(), 10_000, 10_000)
-    return Target(deployment, model)
+    credentials = CredentialsInTurn([Credential(f"{name}#1", SECRET)], monotonic)
+    deployment = cache(lambda model: Deployment(site, model, Health()))
+    site = Site(
+        backend, FakeTransport(*answers), credentials, unsigned, Timeouts(), 10_000, 10_000, deployment
+    )
+    return Target(site, model)
 
 
 def sent_to(asked: Target) -> list[Request]:
-    transport = asked.deployment.transport
+    transport = asked.site.transport
     assert isinstance(transport, FakeTransport)
     return transport.requests
 
 
+def way(*targets: Target, **settings: Any) -> Way:
+    """A way that tries its targets in their order, each once if not said otherwise."""
+    given = {"strategy": as_written, "limits": Limits(), "retry": ONCE, **settings}
+    return Way(targets, **given)
+
+
 def route(name: str, *targets: Target, **settings: Any) -> Route:
-    return Route(name, targets, **settings)
+    """A route; the settings that are a way's are those of its own."""
+    own = {key: settings.pop(key) for key in settings.keys() & {*Way.__struct_fields__}}
+    return Route(name, way(*targets, **own), **settings)
 
 
-def plan_of(*targets: Target, wire: Format = "chat", asked: str = "fast", **settings: Any) -> Plan:
-    """A plan that tries these targets in their order, in one wire format."""
-    courses = tuple(Course(target, target.model or asked, wire) for target in targets)
-    return Plan(route(asked, *targets, **settings), courses)
+def routing(*routes: Route) -> Routing:
+    return Routing(Routes(routes), READERS, Sensitivity(), Remembered())
+
+
+UNLIMITED = Limits()
+
+
+def demand(of: Call, limits: Limits = UNLIMITED) -> Demand:
+    return Demand(Signals(of, READERS), limits, Sensitivity())
+
+
+def candidate(asked: Target, *wires: Format, model: str = "fast") -> Candidate:
+    """A target that can take a call of `model`, in these wire formats."""
+    return Candidate(asked, asked.site.deployment(asked.model or model), wires or ("chat",))
+
+
+def plan_of(of: Call, *candidates: Target | Candidate, **settings: Any) -> Plan:
+    """A plan for a call, that tries these in their order; of a target, in the chat format."""
+    chosen = tuple(candidate(one) if isinstance(one, Target) else one for one in candidates)
+    asked = route(of.envelope.model, *(one.target for one in chosen), **settings)
+    assert asked.way is not None
+    return Plan(asked, asked.way, demand(of, asked.way.limits), Choice(chosen))
+
+
+def runtime(keys: Sequence[StoredKey], decided: Routing, books: Books, **parts: Any) -> Runtime:
+    """A runtime for calls of these keys, all of the tenant acme."""
+    whole = Runtime(
+        routing=decided,
+        identity=Identity(KeyDirectory(keys, {"acme": Caller("acme", "", (("*",),))}, None)),
+        intake=Intake(10_000, 1),
+        books=books,
+        metrics=Metrics(),
+        flights=Flights(),
+        shadows=Shadows(books.enter),
+        classifier=None,
+        headers=WANTED,
+        parts={},
+    )
+    return msgspec.structs.replace(whole, **parts)
 
 
 def call(format_: Format = "chat", caller: Caller = CALLER, headers: Any = None, **members: Any) -> Call:

@@ -25,6 +25,22 @@ def test_calls_are_counted_while_they_run() -> None:
     asyncio.run(scene())
 
 
+def test_the_end_of_the_last_call_is_awaited() -> None:
+    async def scene() -> None:
+        flights = Flights()
+        await flights.ended()
+        one, two = flights.begin(), flights.begin()
+        waiting = asyncio.create_task(flights.ended())
+        await asyncio.sleep(0)
+        flights.end(one)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        flights.end(two)
+        await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(scene())
+
+
 def test_an_interrupted_call_is_cancelled_for_the_first_reason() -> None:
     async def scene() -> None:
         flights = Flights()

@@ -18,6 +18,8 @@ from unit.stand_ins import (
     Piece,
     flight,
     route,
+    routing,
+    runtime,
     sent_to,
     streaming,
     target,
@@ -25,14 +27,9 @@ from unit.stand_ins import (
 
 from gateway.errors import Broken, ConnectFailed
 from gateway.exchange import Arrival, Reply
-from gateway.flights import Flights
-from gateway.identity.directory import KeyDirectory
-from gateway.identity.gate import Identity
 from gateway.identity.keys import digest_of, mint_key
 from gateway.pipeline import serve
-from gateway.routing.routes import Routes, Target
-from gateway.runtime import Runtime
-from gateway.stages.receive import Intake
+from gateway.routing.routes import Target
 from gateway.stores import StoredKey
 from gateway.telemetry.books import Books
 from gateway.telemetry.logs import AccessLog
@@ -86,7 +83,7 @@ class Site:
     """A runtime with one route, its calls and the lines they leave."""
 
     def __init__(self, *targets: Target, **settings: Any) -> None:
-        self.routes = Routes([route("fast", *targets, **settings)])
+        self.routing = routing(route("fast", *targets, **settings))
         self.stream = io.StringIO()
         self.reason: Any = ""
 
@@ -95,21 +92,13 @@ class Site:
 
         async def scene() -> None:
             books = Books(Metrics(), AccessLog(self.stream), lambda text: len(text.split()))
-            runtime = Runtime(
-                routes=self.routes,
-                identity=Identity(KeyDirectory([KEY], {"acme": ("*",)}, None)),
-                intake=Intake(10_000, 1),
-                books=books,
-                metrics=Metrics(),
-                flights=Flights(),
-                parts={},
-            )
+            whole = runtime([KEY], self.routing, books)
 
             async def serving() -> None:
                 flying = flight()
                 arrival = Arrival("call_1", "chat", client.headers, flying, client.receive, client.deliver)
                 flights.append(flying)
-                await serve(arrival, runtime)
+                await serve(arrival, whole)
 
             flights: list[Any] = []
             task = asyncio.create_task(serving())
@@ -277,11 +266,10 @@ def test_a_cancellation_that_nobody_announced_is_not_swallowed() -> None:
 
     async def cancelled() -> None:
         books = Books(Metrics(), AccessLog(site.stream), len)
-        identity = Identity(KeyDirectory([KEY], {"acme": ("*",)}, None))
-        runtime = Runtime(site.routes, identity, Intake(10_000, 1), books, Metrics(), Flights(), {})
+        whole = runtime([KEY], site.routing, books)
 
         async def serving() -> None:
-            await serve(Arrival("call_1", "chat", HEADERS, flight(), client.receive, client.deliver), runtime)
+            await serve(Arrival("call_1", "chat", HEADERS, flight(), client.receive, client.deliver), whole)
 
         task = asyncio.create_task(serving())
         for _ in range(20):

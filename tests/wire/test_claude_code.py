@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import chat, messages, node
+from rig import chat, messages
 from rig.gateway import CREDENTIALS, KEY, Gateway, eventually, running_gateway
-from rig.lacking import lacking
+from rig.programs import node
+from rig.programs.lacking import lacking
 from rig.script import Answer, events, plain, sse
 from rig.upstream import Seen, Upstream
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from rig import chat
 from rig.gateway import KEY, Gateway
-from rig.lacking import lacking
+from rig.programs.lacking import lacking
 from rig.script import Gate, events, plain, sse
 from rig.upstream import Upstream
 
@@ -48,12 +48,13 @@ def test_unbuffered_each_event_is_printed_as_it_comes(
     curl: str, gateway: Gateway, upstream: Upstream
 ) -> None:
     gate = Gate()
-    first, *rest = sse(*chat.chunks(usage=False))
-    upstream.answer_with(events([first, gate, *rest]))
+    role, word, *rest = sse(*chat.chunks(usage=False))
+    upstream.answer_with(events([role, word, gate, *rest]))
     call = command(curl, gateway, {"model": "fast", "stream": True}, "-N")
     with subprocess.Popen(call, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
-        assert running.stdout.readline() == first[:-1], "the first event is held back"
+        begun = b"".join(running.stdout.readline() for _ in range(3))
+        assert begun == role + word[:-1], "the first word is held back"
         gate.open()
         assert running.stdout.read() == b"\n" + b"".join(rest)
     assert running.returncode == 0

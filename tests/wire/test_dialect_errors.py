@@ -16,7 +16,7 @@ from google import genai
 from google.genai import errors as google_errors
 from google.genai import types as google_types
 from rig import chat, messages
-from rig.gateway import CREDENTIALS, KEY, Gateway, running_gateway
+from rig.gateway import CREDENTIALS, KEY, ONCE, PATIENT, Gateway, running_gateway
 from rig.script import Answer, Cut, events, plain, sse
 from rig.upstream import Seen, Upstream
 
@@ -42,7 +42,9 @@ def erring(shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) 
     }
     routing = {
         "backends": {name: {**one, "credentials": CREDENTIALS[:1]} for name, one in providers.items()},
-        "routes": {f"to-{name}": {"targets": [{"backend": name, "model": "up"}]} for name in providers},
+        # A model of its own for each test: one that asked to be left alone would not be asked by the next.
+        "routes": {f"to-{name}*": {"targets": [{"backend": name}], "retry": ONCE} for name in providers},
+        "breaker": PATIENT,
     }
     with running_gateway(tmp_path_factory.mktemp("erring"), routing) as gateway:
         yield gateway
@@ -208,7 +210,7 @@ def test_an_unknown_model(sdk: Sdk, *, stream: bool) -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_an_upstream_that_wants_a_pause(sdk: Sdk, upstream: Upstream, way: str, *, stream: bool) -> None:
     upstream.answer_with(refusing(429, "slow down, please", ("retry-after", "17")))
-    raised = sdk.raised(route(sdk, way), stream=stream)
+    raised = sdk.raised(f"{route(sdk, way)}-for-{sdk.dialect}-{stream}", stream=stream)
     assert (raised.status, raised.kind) == (429, kind_for(sdk.dialect, 429))
     assert "slow down, please" in raised.message
     assert raised.headers["retry-after"] == "17"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rig.conversations import CASES, ERRORS, HELLO, MISHAPS, PNG, Case, Mishap, ask
 from rig.dialects import Heard, Speaker, Trouble, speaking
-from rig.gateway import CREDENTIALS, KEY, Gateway, running_gateway
+from rig.gateway import CREDENTIALS, KEY, ONCE, PATIENT, Gateway, running_gateway
 from rig.script import Answer, events, plain
 from rig.translation.formats import CLIENTS, FORMATS, codec, heading, members, stream_of
 from rig.translation.gist import answers, can_ask, holds
@@ -39,6 +39,24 @@ PROVIDERS: dict[str, dict[str, Any]] = {
     "ollama": {"provider": "ollama", "base_url": "", "formats": ["ollama"]},
 }
 """A backend of each format, its address relative to the fake upstream's."""
+
+
+def erring(mishap: Mishap, target: str, client: str, *, stream: bool) -> str:
+    """The backend of one mishap's own: it may not be asked for a while afterwards."""
+    return f"{target}-{mishap.name.replace('_', '-')}-{client}-{'stream' if stream else 'whole'}"
+
+
+def all_backends() -> dict[str, dict[str, Any]]:
+    own = {
+        erring(mishap, target, client, stream=stream): PROVIDERS[target]
+        for target, bodies in ERRORS.items()
+        for mishap in MISHAPS
+        if mishap.name in bodies
+        for client in CLIENTS
+        for stream in FLOWING
+    }
+    return {**PROVIDERS, **own}
+
 
 STREAM_TYPES = {"converse": "application/vnd.amazon.eventstream", "ollama": "application/x-ndjson"}
 WORDS: dict[str, dict[str, set[str]]] = {
@@ -98,11 +116,15 @@ def translating(providers: Upstream, tmp_path_factory: pytest.TempPathFactory) -
     routing = {
         "server": {"drain_s": 2},
         "timeouts": {"connect_s": 2, "first_byte_s": 10, "gap_s": 10, "total_s": 30},
+        "breaker": PATIENT,
         "backends": {
             name: {**settings, "base_url": place + settings["base_url"], "credentials": CREDENTIALS}
-            for name, settings in PROVIDERS.items()
+            for name, settings in all_backends().items()
         },
-        "routes": {f"to-{name}": {"targets": [{"backend": name, "model": "model-1"}]} for name in PROVIDERS},
+        "routes": {
+            f"to-{name}": {"targets": [{"backend": name, "model": "model-1"}], "retry": ONCE}
+            for name in all_backends()
+        },
     }
     with running_gateway(tmp_path_factory.mktemp("translating"), routing) as gateway:
         yield gateway
@@ -151,11 +173,11 @@ def answering(completion: Completion, target: str, *, stream: bool) -> Answer:
     return events([body[:half], body[half:]], content_type=STREAM_TYPES.get(target, "text/event-stream"))
 
 
-def put(speaker: Speaker, case: Case, target: str, *, stream: bool) -> Heard | Trouble:
+def put(speaker: Speaker, case: Case, target: str, *, stream: bool, place: str = "") -> Heard | Trouble:
     body = as_json(codec(speaker.dialect).encode_request(case.asked))
     speaker.sent.clear()
     body.pop("stream", None)
-    return speaker.ask(f"to-{target}", body, stream=stream)
+    return speaker.ask(f"to-{place or target}", body, stream=stream)
 
 
 def answer_for(case: Case, *ways: str) -> Completion:
@@ -263,7 +285,8 @@ def test_an_error_of_an_upstream(
 ) -> None:
     body, status = ERRORS[target][mishap.name], status_of(mishap, target)
     fake.answer_with(plain(body, status, headers=mishap.headers))
-    heard = put(speakers[client], CASES[0], target, stream=stream)
+    place = erring(mishap, target, client, stream=stream)
+    heard = put(speakers[client], CASES[0], target, stream=stream, place=place)
     assert isinstance(heard, Trouble), heard
     assert heard.status == status
     assert "a rig-made error" in heard.message

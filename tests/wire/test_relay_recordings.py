@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 from rig import sse
 from rig.recordings import Recording, load, parameters
-from rig.script import Answer, Header, Step, events, plain, split_at_random, split_in_bytes
+from rig.script import Answer, Gate, Header, Step, events, plain, split_at_random, split_in_bytes
 from rig.upstream import Upstream
 
 PATHS = {
@@ -19,14 +20,69 @@ PATHS = {
     "openai.completions": "/v1/completions",
     "openai.embeddings": "/v1/embeddings",
 }
-RECORDINGS = load(*PATHS)
-ERRORS = parameters(r for r in RECORDINGS if r.status != 200)
-WHOLE = parameters(r for r in RECORDINGS if r.status == 200 and not r.is_stream)
-STREAMS = parameters(r for r in RECORDINGS if r.status == 200 and r.is_stream)
 NAMED = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 BYTE_BY_BYTE_UP_TO_BYTES = 3000
 
+END = b"data: [DONE]\n\n"
+"""How the gateway writes it where the upstream did not."""
+NOTHING_SAID = {
+    "message": "the upstream's stream ended before it was whole",
+    "type": "upstream_error",
+    "param": None,
+    "code": "upstream_bad_answer",
+}
+BROKEN = {
+    "message": "the upstream ended its stream without saying that its answer is whole",
+    "type": "upstream_error",
+    "param": None,
+    "code": "stream_broken",
+}
+CODES = {"tool_use_failed": "upstream_failed", 400: "upstream_rejected"}
+"""What the gateway calls the errors that recorded streams carry, by the upstream's codes."""
+
 pytestmark = pytest.mark.wire
+
+
+def error_in(event: bytes) -> Any:
+    """The error that an event carries, alone or beside choices; None: none."""
+    chunk = sse.json_of(event)
+    return chunk.get("error") if isinstance(chunk, dict) else None
+
+
+def speaks(event: bytes) -> bool:
+    """Say whether an event has a word, a thought, a part of a call, or an end: more than who answers."""
+    chunk = sse.json_of(event)
+    choices = chunk.get("choices") or [] if isinstance(chunk, dict) else []
+    return sse.is_finish(event) or any(
+        choice.get("text") or any(value for name, value in choice.get("delta", {}).items() if name != "role")
+        for choice in choices
+    )
+
+
+def begun(recording: Recording) -> list[bytes]:
+    """The events of a stream up to the first that says something."""
+    whole = sse.split_events(recording.body)
+    return whole[: next(at for at, event in enumerate(whole) if speaks(event)) + 1]
+
+
+def ended(whole: bytes) -> bytes:
+    """A finished stream with its format's end, whether it was said or not."""
+    return whole if any(map(sse.is_done, sse.split_events(whole))) else whole + END
+
+
+RECORDINGS = load(*PATHS)
+ERRORS = parameters(r for r in RECORDINGS if r.status != 200)
+WHOLE = parameters(r for r in RECORDINGS if r.status == 200 and not r.is_stream)
+_STREAMS = [r for r in RECORDINGS if r.status == 200 and r.is_stream]
+_FAULTY = [r for r in _STREAMS if any(map(error_in, sse.split_events(r.body)))]
+STREAMS = parameters(_STREAMS)
+FAULTY = parameters(_FAULTY)
+"""Those that carry an error of the upstream; `SOUND` are all others."""
+SOUND = parameters(r for r in _STREAMS if r not in _FAULTY)
+FINISHED = parameters(
+    r for r in _STREAMS if r not in _FAULTY and any(map(sse.is_finish, sse.split_events(r.body)))
+)
+"""Those of them that tell a finish reason: one has nothing but `[DONE]`."""
 
 
 def request_of(recording: Recording, model: str, *, usage: bool | None = None) -> bytes:
@@ -47,7 +103,7 @@ def headers_of(recording: Recording) -> list[Header]:
     return [*kept, ("set-cookie", "a=b"), ("x-request-id", "req_of_upstream"), ("openai-processing-ms", "12")]
 
 
-def answer_of(recording: Recording, pieces: list[bytes] | None = None) -> Answer:
+def answer_of(recording: Recording, pieces: Sequence[Step] | None = None) -> Answer:
     headers = headers_of(recording)
     if not recording.is_stream or recording.status != 200:
         return plain(recording.body, recording.status, headers=headers, content_type=recording.content_type)
@@ -72,6 +128,14 @@ def renamed(body: bytes, model: str) -> bytes:
         if json.loads(spliced) == want:
             return spliced
     raise AssertionError("no top-level model in the answer")
+
+
+def renamed_event(event: bytes, model: str) -> bytes:
+    """An event with the model's name replaced where it has one."""
+    chunk, data = sse.json_of(event), sse.data_of(event)
+    if data is None or not isinstance(chunk, dict) or "model" not in chunk:
+        return event
+    return event.replace(data, renamed(data, model))
 
 
 def assert_headers_kept(recording: Recording, response: httpx.Response) -> None:
@@ -114,7 +178,7 @@ def test_an_error_arrives_as_the_upstream_said_it(
 ) -> None:
     upstream.answer_with(answer_of(recording))
     # A name of its own: what the gateway learns about a target from an error must not reach other tests.
-    response = ask(client, recording, request_of(recording, f"any/{recording.name}"))
+    response = ask(client, recording, request_of(recording, f"any/told/{recording.name}"))
     assert response.status_code == recording.status
     assert response.content == recording.body
     assert_headers_kept(recording, response)
@@ -125,7 +189,8 @@ def test_the_upstream_gets_what_the_client_sent(
     recording: Recording, upstream: Upstream, client: httpx.Client
 ) -> None:
     upstream.answer_with(answer_of(recording))
-    route, model = ("fast", "gpt-4o-mini") if recording.status == 200 else (f"any/{recording.name}",) * 2
+    own = f"any/seen/{recording.name}"
+    route, model = ("fast", "gpt-4o-mini") if recording.status == 200 else (own, own)
     sent = request_of(recording, route)
     ask(client, recording, sent)
     got = upstream.seen[0]
@@ -138,7 +203,7 @@ def test_the_upstream_gets_what_the_client_sent(
     }
 
 
-@pytest.mark.parametrize("recording", STREAMS)
+@pytest.mark.parametrize("recording", SOUND)
 @pytest.mark.parametrize("split", ["whole", "random", "bytes", "events"])
 def test_a_stream_arrives_byte_for_byte_when_usage_was_asked_for(
     recording: Recording, split: str, upstream: Upstream, client: httpx.Client
@@ -155,11 +220,11 @@ def test_a_stream_arrives_byte_for_byte_when_usage_was_asked_for(
     upstream.answer_with(answer_of(recording, pieces))
     response = ask(client, recording, request_of(recording, "fast", usage=True))
     assert response.status_code == 200
-    assert response.content == recording.body
+    assert response.content == ended(recording.body)
     assert_headers_kept(recording, response)
 
 
-@pytest.mark.parametrize("recording", STREAMS)
+@pytest.mark.parametrize("recording", SOUND)
 @pytest.mark.parametrize("usage", [None, False])
 def test_only_the_usage_chunk_is_withheld_from_a_client_that_did_not_ask(
     recording: Recording, *, usage: bool | None, upstream: Upstream, client: httpx.Client
@@ -168,27 +233,60 @@ def test_only_the_usage_chunk_is_withheld_from_a_client_that_did_not_ask(
     upstream.answer_with(answer_of(recording, pieces))
     response = ask(client, recording, request_of(recording, "fast", usage=usage))
     kept = [event for event in sse.split_events(recording.body) if not sse.is_usage_only(event)]
-    assert response.content == b"".join(kept)
+    assert response.content == ended(b"".join(kept))
     assert upstream.only_request().json()["stream_options"] == {"include_usage": True}
 
 
-@pytest.mark.parametrize("recording", STREAMS)
+@pytest.mark.parametrize("recording", SOUND)
 def test_a_renaming_route_changes_nothing_but_the_name_in_every_event(
     recording: Recording, upstream: Upstream, client: httpx.Client
 ) -> None:
     pieces = split_at_random(recording.body, seed=3, largest_bytes=700)
     upstream.answer_with(answer_of(recording, pieces))
     response = ask(client, recording, request_of(recording, "renamed", usage=True))
-    original, arrived = sse.split_events(recording.body), sse.split_events(response.content)
-    assert len(arrived) == len(original)
-    for before, after in zip(original, arrived, strict=True):
-        chunk = sse.json_of(before)
-        if isinstance(chunk, dict) and "model" in chunk:
-            assert after == before.replace(
-                sse.data_of(before) or b"", renamed(sse.data_of(before) or b"", "renamed")
-            )
-        else:
-            assert after == before
+    shown = [renamed_event(event, "renamed") for event in sse.split_events(recording.body)]
+    assert response.content == ended(b"".join(shown))
+
+
+@pytest.mark.parametrize("recording", FINISHED)
+def test_a_finished_stream_without_its_end_gets_it(
+    recording: Recording, upstream: Upstream, client: httpx.Client
+) -> None:
+    finished = b"".join(event for event in sse.split_events(recording.body) if not sse.is_done(event))
+    upstream.answer_with(answer_of(recording, [finished]))
+    response = ask(client, recording, request_of(recording, "fast", usage=True))
+    assert response.content == finished + END
+
+
+@pytest.mark.parametrize("recording", FAULTY)
+def test_an_error_that_comes_before_content_went_out_is_no_stream(
+    recording: Recording, upstream: Upstream, client: httpx.Client
+) -> None:
+    upstream.answer_with(answer_of(recording))
+    response = ask(client, recording, request_of(recording, f"any/early/{recording.name}", usage=True))
+    error = next(filter(None, map(error_in, sse.split_events(recording.body))))
+    told = {"message": error["message"], "type": "upstream_error", "param": None}
+    assert response.status_code == 400
+    assert response.json() == {"error": told | {"code": CODES[error["code"]]}}
+
+
+@pytest.mark.parametrize("recording", FAULTY)
+@pytest.mark.parametrize("rename", [False, True])
+def test_an_error_after_content_passes_as_it_is_and_no_end_follows(
+    recording: Recording, *, rename: bool, upstream: Upstream, client: httpx.Client
+) -> None:
+    model = "renamed" if rename else f"any/late/{recording.name}"
+    whole, first, gate = sse.split_events(recording.body), begun(recording), Gate()
+    upstream.answer_with(answer_of(recording, [b"".join(first), gate, b"".join(whole[len(first) :])]))
+    sent = request_of(recording, model, usage=True)
+    with client.stream("POST", PATHS[recording.api], content=sent) as response:
+        pieces = response.iter_raw()
+        arrived = next(pieces)
+        gate.open()
+        arrived += b"".join(pieces)
+    told = whole[: next(at for at, event in enumerate(whole) if error_in(event)) + 1]
+    assert response.status_code == 200
+    assert arrived == b"".join(renamed_event(event, model) if rename else event for event in told)
 
 
 @pytest.mark.parametrize("recording", STREAMS)
@@ -198,27 +296,39 @@ def test_a_stream_that_ends_before_its_finish_is_not_delivered_as_whole(
     """The upstream ends its message in good order, but no choice is finished and no `[DONE]` came."""
     whole = sse.split_events(recording.body)
     ends = (
-        at
-        for at, event in enumerate(whole)
-        if sse.is_finish(event) or sse.is_done(event) or sse.is_error(event)
+        at for at, event in enumerate(whole) if sse.is_finish(event) or sse.is_done(event) or error_in(event)
     )
-    begun = whole[: next(ends)]
-    upstream.answer_with(answer_of(recording, begun))
+    unfinished = whole[: next(ends)]
+    upstream.answer_with(answer_of(recording, unfinished))
     response = ask(client, recording, request_of(recording, "fast", usage=True))
-    arrived = sse.split_events(response.content)
-    assert arrived[:-1] == begun
-    assert sse.is_error(arrived[-1])
-    assert sse.json_of(arrived[-1])["error"]["message"]
+    if not any(map(speaks, unfinished)):
+        assert (response.status_code, response.json()) == (502, {"error": NOTHING_SAID})
+        return
+    *arrived, last = sse.split_events(response.content)
+    assert (response.status_code, arrived) == (200, unfinished)
+    assert sse.json_of(last) == {"error": BROKEN}
+
+
+@pytest.mark.parametrize("recording", STREAMS)
+def test_half_an_event_before_anything_was_said_is_an_error_and_no_stream(
+    recording: Recording, upstream: Upstream, client: httpx.Client
+) -> None:
+    *silent, first = begun(recording)
+    upstream.answer_with(answer_of(recording, [*silent, first[: len(first) // 2]]))
+    response = ask(client, recording, request_of(recording, "fast", usage=True))
+    assert (response.status_code, response.json()) == (502, {"error": NOTHING_SAID})
 
 
 @pytest.mark.parametrize("recording", STREAMS)
 def test_half_an_event_at_the_end_never_reaches_the_client_as_an_event(
     recording: Recording, upstream: Upstream, client: httpx.Client
 ) -> None:
-    first = next(event for event in sse.split_events(recording.body) if sse.json_of(event) is not None)
-    upstream.answer_with(answer_of(recording, [first, first[: len(first) // 2]]))
+    first = begun(recording)
+    upstream.answer_with(answer_of(recording, [*first, first[-1][: len(first[-1]) // 2]]))
     response = ask(client, recording, request_of(recording, "fast", usage=True))
-    arrived = sse.split_events(response.content)
-    assert arrived[0] == first
-    assert len(arrived) == 2
-    assert sse.is_error(arrived[1])
+    *arrived, last = sse.split_events(response.content)
+    assert (response.status_code, arrived) == (200, first)
+    if sse.is_finish(first[-1]):
+        assert last == END
+    else:
+        assert sse.json_of(last) == {"error": BROKEN}

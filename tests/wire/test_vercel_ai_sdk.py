@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import chat, node
+from rig import chat
 from rig.gateway import CREDENTIALS, KEY, Gateway, running_gateway
+from rig.programs import node
 from rig.script import Answer, events, plain, sse
 from rig.upstream import Seen, Upstream
 

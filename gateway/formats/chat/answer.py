@@ -14,9 +14,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import BadRequest, Failed
+from gateway.errors import BadAnswer, BadRequest
 from gateway.exchange import Usage
-from gateway.formats.chat.content import converted
 from gateway.formats.chat.message import cite_listed, read_listed, read_parts, read_raw, write_message
 from gateway.formats.chat.types import (
     Answer,
@@ -24,12 +23,10 @@ from gateway.formats.chat.types import (
     HostsOfAnswer,
     HostsOfChoice,
     Logprobs,
-    OtherTokens,
-    OtherUsage,
 )
 from gateway.formats.chat.types import TokenLogprob as WireLogprob
 from gateway.formats.chat.usage import decode_usage
-from gateway.formats.errors.verdicts import fault
+from gateway.formats.errors.told import fault_in
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob, TopLogprob
 from gateway.formats.neutral.parts import Citation, Part, Refusal, Text, ToolCall
@@ -70,20 +67,17 @@ _WORDS: Mapping[Finish, str] = {
 _CHOICE_MEMBERS = HostsOfChoice.__struct_fields__
 _ANSWER_MEMBERS = tuple((field.name, field.encode_name) for field in msgspec.structs.fields(HostsOfAnswer))
 _NULL = b"null"
-_MOST = 10**12
 
 
 def decode_answer(body: bytes) -> Completion:
     """Read a whole answer; raises Failed when it is not one, or what it says where it reports an error."""
     wire = read_answer(body, Answer)
     if not wire.choices:
-        if wire.error:
-            raise fault(*read_error(wire.error))
-        raise Failed("the upstream's answer has no choices", code="upstream_bad_answer")
+        raise fault_in(body) or BadAnswer("the upstream's answer has no choices")
     try:
         return _read_completion(wire, wire.choices, body)
     except (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Failed(f"the upstream's answer is malformed: {error}", code="upstream_bad_answer") from None
+        raise BadAnswer(f"the upstream's answer is malformed: {error}") from None
 
 
 def _read_completion(wire: Answer, choices: Sequence[AnswerChoice], body: bytes) -> Completion:
@@ -96,7 +90,7 @@ def _read_completion(wire: Answer, choices: Sequence[AnswerChoice], body: bytes)
         id=wire.id or "",
         model=wire.model or "",
         created_unix_s=int(wire.created or 0),
-        usage=read_usage(wire.usage),
+        usage=decode_usage(wire.usage),
         service_tier=wire.service_tier or "",
         extra=extra,
     )
@@ -211,45 +205,9 @@ def write_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {shown: extra[shown] for _, shown in _ANSWER_MEMBERS if shown in extra}
 
 
-def read_error(error: Any) -> tuple[str, str, int]:
-    """Return code, message and status (0: untold) of an error inside an answer, whatever its shape."""
-    if not isinstance(error, dict):
-        return "", str(error), 0
-    code = error.get("code") or error.get("type") or ""
-    status = error.get("status_code") or code
-    message = error.get("message")
-    return str(code), message if isinstance(message, str) else "", status if isinstance(status, int) else 0
-
-
-def read_usage(raw: msgspec.Raw) -> Usage | None:
-    """Read a `usage` value with the kinds of tokens that only some hosts tell; None when there is none."""
-    usage = decode_usage(raw)
-    other = converted(msgspec.json.decode(raw), OtherUsage) if usage is not None else None
-    if usage is None or other is None:
-        return usage
-    given = other.prompt_tokens_details or OtherTokens()
-    taken = other.completion_tokens_details or OtherTokens()
-    return msgspec.structs.replace(
-        usage,
-        cached_tokens=usage.cached_tokens
-        or int(_within(other.cache_read_input_tokens or other.num_cached_tokens)),
-        cache_write_tokens=usage.cache_write_tokens or int(_within(other.cache_creation_input_tokens)),
-        audio_input_tokens=int(_within(given.audio_tokens)),
-        image_input_tokens=int(_within(given.image_tokens)),
-        audio_output_tokens=int(_within(taken.audio_tokens)),
-        image_output_tokens=int(_within(taken.image_tokens)),
-        audio_s=float(_within(other.prompt_audio_seconds)),
-    )
-
-
-def _within(number: float | None) -> float:
-    """Return a count; 0 for what nobody can have counted."""
-    return number if number is not None and 0 < number <= _MOST else 0
-
-
 def write_usage(usage: Usage, as_it_came: Any = None) -> dict[str, Any]:
     """Write a usage object; the upstream's own where it says the same, because it says more."""
-    if isinstance(as_it_came, dict) and read_usage(msgspec.Raw(msgspec.json.encode(as_it_came))) == usage:
+    if isinstance(as_it_came, dict) and decode_usage(msgspec.Raw(msgspec.json.encode(as_it_came))) == usage:
         return as_it_came
     given = {"cached_tokens": usage.cached_tokens, "audio_tokens": usage.audio_input_tokens}
     taken = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_output_tokens}

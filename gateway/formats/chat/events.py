@@ -22,12 +22,14 @@ from gateway.exchange import Usage
 from gateway.formats.chat import answer as whole
 from gateway.formats.chat.content import read_content
 from gateway.formats.chat.message import (
+    OpenCall,
     read_annotation,
     read_arguments,
     read_call,
     read_listed,
     read_signature,
 )
+from gateway.formats.chat.response import repeats
 from gateway.formats.chat.thoughts import growths, same_thought
 from gateway.formats.chat.types import (
     Annotation,
@@ -42,8 +44,11 @@ from gateway.formats.chat.types import (
     ReasoningDetail,
 )
 from gateway.formats.chat.types import ToolCall as WireCall
+from gateway.formats.chat.usage import decode_usage
+from gateway.formats.errors.told import read_error
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.whole import is_object
 from gateway.formats.neutral.events import (
     Began,
     Cited,
@@ -72,7 +77,7 @@ _NO_CHOICES: tuple[ChunkChoice, ...] = ()
 class StreamReader:
     """One stream. The events are the same whatever pieces its bytes come in."""
 
-    __slots__ = ("_began", "_choices", "_extra", "_framer", "_late", "_numbers", "_over", "_usage")
+    __slots__ = ("_began", "_choices", "_extra", "_framer", "_late", "_numbers", "_over", "_usage", "skipped")
 
     def __init__(self, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)
@@ -83,6 +88,12 @@ class StreamReader:
         self._extra: dict[str, Any] = {}
         self._late: dict[str, Any] = {}
         self._usage: Usage | None = None
+        self.skipped = 0
+
+    @property
+    def finished(self) -> bool:
+        """Every choice has told why it ended."""
+        return bool(self._choices) and all(voice.finish_raw for voice in self._choices.values())
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next bytes, return what they say. Raises Broken."""
@@ -107,7 +118,7 @@ class StreamReader:
                 self._read(data, events)
             except Broken:
                 events.clear()
-        if not self._over and self._choices and all(voice.finish_raw for voice in self._choices.values()):
+        if not self._over and self.finished:
             self._end(events)
         return events
 
@@ -118,7 +129,12 @@ class StreamReader:
             if data.strip() == b"[DONE]":
                 self._end(events)
                 return
-            raise Broken(f"the upstream sent an event that is no chat completion chunk: {error}") from None
+            if isinstance(error, msgspec.ValidationError) and is_object(data):
+                raise Broken(
+                    f"the upstream sent an event that is no chat completion chunk: {error}"
+                ) from None
+            self.skipped += 1
+            return
         try:
             self._heed(chunk, events)
         except (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -131,7 +147,7 @@ class StreamReader:
         if chunk.error or chunk.object == "error":
             self._over = True
             told = chunk.error or {"code": chunk.code or chunk.type, "message": chunk.message}
-            events.append(Faulted(fault(*whole.read_error(told))))
+            events.append(Faulted(fault(*read_error(told))))
             return
         for choice in choices:
             voice = self._choices.get(choice.index)
@@ -151,7 +167,7 @@ class StreamReader:
         raw = chunk.usage
         if bytes(raw) == _NULL and isinstance(chunk.x_groq, dict) and chunk.x_groq.get("usage"):
             raw = msgspec.Raw(msgspec.json.encode(chunk.x_groq["usage"]))
-        usage = whole.read_usage(raw) if bytes(raw) != _NULL else None
+        usage = decode_usage(raw) if bytes(raw) != _NULL else None
         if usage is not None:
             self._late["usage"] = msgspec.json.decode(raw)
             if usage != self._usage:
@@ -174,9 +190,10 @@ class StreamReader:
 
 
 class _Voice:
-    """One choice: which of its parts is open, its calls, how it ended."""
+    """One choice: which of its parts is open, its calls, how it ended; nothing that is said twice."""
 
     __slots__ = (
+        "_again",
         "_calls",
         "_calls_open",
         "_choice",
@@ -199,19 +216,22 @@ class _Voice:
         self._kind: Kind = ""
         self._part = self._text = -1
         self._detail: ReasoningDetail | None = None
-        self._calls: dict[int, _Call] = {}
-        self._calls_open: dict[int, _Call] = {}
-        self._last_call: _Call | None = None
+        self._calls: dict[int, OpenCall] = {}
+        self._calls_open: dict[int, OpenCall] = {}
+        self._last_call: OpenCall | None = None
         self._kinds: set[type[Part]] = set()
         self._raw: dict[str, Any] = {}
         self._stopped_by = ""
         self._cited = False
+        self._again = False
         self.finish_raw = ""
 
     def hear(self, choice: ChunkChoice, events: list[Event]) -> None:
         """Take what a chunk says of this choice. Raises BadRequest for a malformed part."""
         delta = choice.delta
-        if delta is not None:
+        if self.finish_raw and not self._again:
+            self._again = repeats(choice)
+        if delta is not None and not self._again:
             if delta.reasoning_details or delta.reasoning_content or delta.reasoning:
                 self._think(delta, events)
             if delta.content or delta.refusal or choice.logprobs is not None:
@@ -325,7 +345,7 @@ class _Voice:
         if known is None or (wire.id and known.id and wire.id != known.id):
             call = read_call(wire)
             self._open("call", call, events)
-            known = self._last_call = self._calls_open[self._part] = _Call(
+            known = self._last_call = self._calls_open[self._part] = OpenCall(
                 call.id, self._part, [call.arguments]
             )
             if index is not None:
@@ -373,19 +393,3 @@ class _Voice:
             events.append(Grew(self._part, audio.data, "data", choice=self._choice))
         if audio.transcript:
             events.append(Grew(self._part, audio.transcript, "transcript", choice=self._choice))
-
-
-class _Call(msgspec.Struct, frozen=True, gc=False):
-    """A call that has begun: its id, the number of its part, the pieces of its arguments."""
-
-    id: str
-    part: int
-    said: list[str]
-
-    def is_whole(self) -> bool:
-        """Tell whether the arguments are whole JSON."""
-        try:
-            msgspec.json.decode("".join(self.said))
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return False
-        return True

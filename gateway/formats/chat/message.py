@@ -323,3 +323,19 @@ def cite_listed(parts: tuple[Part, ...], sources: tuple[Citation, ...]) -> tuple
         return parts
     first = parts.index(texts[0])
     return (*parts[:first], msgspec.structs.replace(texts[0], citations=sources), *parts[first + 1 :])
+
+
+class OpenCall(msgspec.Struct, frozen=True, gc=False):
+    """A call that has begun: its id, the number of its part, the pieces of its arguments."""
+
+    id: str
+    part: int
+    said: list[str]
+
+    def is_whole(self) -> bool:
+        """Tell whether the arguments are whole JSON."""
+        try:
+            msgspec.json.decode("".join(self.said))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return False
+        return True

@@ -1,41 +1,126 @@
 """Read and rename whole JSON answers of OpenAI's dialect, byte for byte where nothing has to change.
 
-Must not know backends or HTTP.
+What counts as saying something is here too, for whole answers and for the chunks of streams. Must not know
+backends or HTTP.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
-from gateway.errors import Failed
+from gateway.errors import BadAnswer
 from gateway.exchange import Usage
+from gateway.formats.chat.answer import read_finish
+from gateway.formats.chat.types import ChunkChoice, Delta
 from gateway.formats.chat.usage import decode_usage
+from gateway.formats.errors.told import fault_in
+from gateway.formats.neutral.completion import MUTE
+from gateway.formats.neutral.reading import not_json
+
+_NULL = msgspec.Raw(b"null")
+_NOTHING = frozenset({b"null", b'""', b"[]", b"{}"})
+
+
+class _Said(msgspec.Struct):
+    """The members of a message, or of what a chunk adds to one, that hold what was generated."""
+
+    content: msgspec.Raw = _NULL
+    tool_calls: msgspec.Raw = _NULL
+    reasoning_content: msgspec.Raw = _NULL
+    reasoning: msgspec.Raw = _NULL
+    reasoning_details: msgspec.Raw = _NULL
+    refusal: msgspec.Raw = _NULL
+    function_call: msgspec.Raw = _NULL
+    audio: msgspec.Raw = _NULL
+    images: msgspec.Raw = _NULL
+
+
+class Spoken(msgspec.Struct):
+    """A choice of a whole answer (`message`, or `text` of an old completion) or of a chunk (`delta`)."""
+
+    message: _Said | None = None
+    delta: _Said | None = None
+    text: msgspec.Raw = _NULL
+    finish_reason: msgspec.Raw = _NULL
 
 
 class _Answer(msgspec.Struct):
+    choices: list[Spoken] | None = None
     model: msgspec.Raw = msgspec.Raw(b"")
-    usage: msgspec.Raw = msgspec.Raw(b"null")
+    usage: msgspec.Raw = _NULL
+
+
+class _Named(msgspec.Struct):
+    model: msgspec.Raw = msgspec.Raw(b"")
 
 
 _decoder = msgspec.json.Decoder(_Answer)
+_named = msgspec.json.Decoder(_Named)
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:]')
 _OPEN, _CLOSE = (b"{", b"["), (b"}", b"]")
+_MEMBERS = _Said.__struct_fields__
 
 
-def decode_answer(body: bytes) -> Usage | None:
-    """Check that `body` is one whole JSON object and read its usage; None when it has none.
+def decode_answer(body: bytes) -> tuple[Usage | None, bool]:
+    """Check that `body` is one whole answer; return its usage (None: not told), and whether it is empty.
 
-    Raises Failed when the answer is truncated, HTML, empty, or no JSON object.
+    Raises BadAnswer when it is truncated, HTML, no JSON object, or has no choices; or the error it tells.
     """
     try:
         answer = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(f"the upstream's answer is not what its format promises: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Failed(
-            f"the upstream's answer is not whole JSON: {error}", code="upstream_bad_answer"
-        ) from None
-    return decode_usage(answer.usage)
+        raise not_json(body, error) from None
+    if not answer.choices:
+        raise fault_in(body) or BadAnswer("the upstream's answer has no choices")
+    return decode_usage(answer.usage), not says(answer.choices)
+
+
+def says(choices: Sequence[Spoken]) -> bool:
+    """Tell whether any of these says something: a word, a thought, a part of a call.
+
+    So does an end that is an answer by itself: a limit that was met, a filter that struck.
+    """
+    for choice in choices:
+        said = choice.message or choice.delta
+        if said is not None and bytes(said.content) not in _NOTHING:  # nearly always
+            return True
+        if said is not None and any(bytes(getattr(said, name)) not in _NOTHING for name in _MEMBERS):
+            return True
+        if bytes(choice.text) not in _NOTHING or _tells_by_its_end(bytes(choice.finish_reason)):
+            return True
+    return False
+
+
+def _tells_by_its_end(word: bytes) -> bool:
+    finish = read_finish(word.decode(errors="replace").strip('"'), frozenset()) if word != b"null" else None
+    return finish is not None and finish not in MUTE
+
+
+def speaks(choice: ChunkChoice) -> bool:
+    """Tell whether a chunk adds anything to a choice: what is no word and no call may follow its end."""
+    delta = choice.delta
+    return delta is not None and (_has_words(delta) or bool(delta.tool_calls or delta.function_call))
+
+
+def repeats(choice: ChunkChoice) -> bool:
+    """Tell whether a choice that had told its end speaks again, and so says all of it twice.
+
+    Together tells an end after each call: calls beside the first still belong to the answer.
+    """
+    delta = choice.delta
+    if delta is None or not delta.tool_calls or _has_words(delta):
+        return speaks(choice)
+    return not all(call.index for call in delta.tool_calls)
+
+
+def _has_words(delta: Delta) -> bool:
+    thoughts = delta.reasoning_content or delta.reasoning or delta.reasoning_details
+    return bool(delta.content or thoughts or delta.refusal or delta.audio or delta.images)
 
 
 def rename_model(body: bytes, name: str) -> bytes:
@@ -57,7 +142,7 @@ def rename_model(body: bytes, name: str) -> bytes:
 def _model_in(body: bytes) -> bytes:
     """Return the value of `model` as written; empty when there is none, or no JSON object."""
     try:
-        return bytes(_decoder.decode(body).model)
+        return bytes(_named.decode(body).model)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b""
 

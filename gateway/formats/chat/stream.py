@@ -1,23 +1,35 @@
-"""Relay a stream of OpenAI's dialect: pass its events on, see its usage and its end.
+"""Relay a stream of OpenAI's dialect: pass its events on, see its beginning, its usage and its end.
 
 Bytes in, bytes out, event by event; an event is never changed but for the model's name where a route
-renames it, and never held back once it is whole. The one event that may be withheld is the usage chunk
-(empty `choices`) that the gateway asked for and the client did not.
+renames it, and never held back once it is whole. What does not pass: an event that no client can read;
+all that follows `[DONE]`, and that itself after an error; what a choice says again after its end; and the
+usage chunk (empty `choices`) that the gateway asked for and the client did not.
+
+A damaged event costs a word, or nothing. Amid a call it costs half of the arguments: there it ends the stream
+with an error.
 
 Must not know routes, sockets or clocks.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from gateway.errors import GatewayError
+from gateway.errors import Broken, GatewayError, UpstreamError
 from gateway.exchange import Usage
 from gateway.formats.chat.errors import encode_error_event
-from gateway.formats.chat.response import rename_model
-from gateway.formats.chat.transcript import USAGE, Transcript, start_of_event
+from gateway.formats.chat.response import Spoken, rename_model, repeats, says, speaks
+from gateway.formats.chat.transcript import USAGE, Transcript, last_fault, start_of_event, tells_finish
+from gateway.formats.chat.types import ChunkChoice
 from gateway.formats.chat.usage import decode_usage
+from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.whole import count_objects, is_damaged, is_object
+
+_DONE = b"[DONE]"
+_END = b"data: [DONE]\n\n"
 
 
 class _Chunk(msgspec.Struct):
@@ -25,13 +37,49 @@ class _Chunk(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _LateChoice(ChunkChoice):
+    text: str | None = None
+    """In place of `delta`, in the stream of an old completion."""
+
+
+class _Late(msgspec.Struct):
+    choices: list[_LateChoice] | None = None
+    error: Any = None
+
+
+class _First(msgspec.Struct):
+    choices: list[Spoken] | None = None
+
+
 _decoder = msgspec.json.Decoder(_Chunk)
+_first = msgspec.json.Decoder(_First)
+_late = msgspec.json.Decoder(_Late)
+_REASON = b'"finish_reason":'
+_REASON_BYTES = len(_REASON)
+_BEGINS_NULL, _QUOTE = ord("n"), ord('"')
 
 
 class RelayedStream:
-    """One stream on its way through."""
+    """One stream on its way through.
 
-    __slots__ = ("_framer", "_rename", "_transcript", "_withheld", "_withhold_usage")
+    `begun`: something was said, or an end that says enough was told. `done`: the stream said `[DONE]`, and no
+    error before it. `skipped`: so many events were left out because nobody could have read them.
+    """
+
+    __slots__ = (
+        "_again",
+        "_ended",
+        "_fault",
+        "_framer",
+        "_over",
+        "_rename",
+        "_transcript",
+        "_withheld",
+        "_withhold_usage",
+        "begun",
+        "done",
+        "skipped",
+    )
 
     def __init__(self, *, withhold_usage: bool, rename: str | None, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)
@@ -39,6 +87,13 @@ class RelayedStream:
         self._rename = rename
         self._transcript = Transcript()
         self._withheld: Usage | None = None
+        self._fault: UpstreamError | None = None
+        self._ended: set[int] = set()
+        """The choices that told their end, and of these the ones that speak again."""
+        self._again: set[int] = set()
+        self._over = False
+        self.begun = self.done = False
+        self.skipped = 0
 
     @property
     def usage(self) -> Usage | None:
@@ -51,14 +106,9 @@ class RelayedStream:
         return self._transcript.finished()
 
     @property
-    def done(self) -> bool:
-        """The stream said `[DONE]`."""
-        return self._transcript.done()
-
-    @property
-    def failed(self) -> bool:
-        """The stream carried an error of the upstream."""
-        return self._transcript.failed()
+    def fault(self) -> UpstreamError | None:
+        """The error of the upstream that the stream carried."""
+        return self._fault or self._transcript.fault()
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the upstream's bytes, return what the client gets now (may be empty).
@@ -71,37 +121,115 @@ class RelayedStream:
     def close(self) -> bytes:
         """Return the last bytes once the upstream has ended: an event that only lacks its blank line.
 
-        Half an event is dropped: it would swallow whatever is said after it.
+        Half an event is dropped: it would swallow whatever is said after it. An error may come as it is, with
+        nothing of an event around it.
         """
         rest = self._framer.rest()
-        if not rest or not _is_whole(rest):
+        if is_object(rest):
+            self._fault = self._fault or fault_in(rest)
+            return b""
+        data = data_of(rest)
+        if data != _DONE and not is_object(data):
             return b""
         passed = self._pass(rest)
-        return passed if self.done else passed + b"\n\n"
+        return passed + b"\n\n" if passed and not self.done else passed
 
     def fail(self, error: GatewayError) -> bytes:
         """Write an error for the client. No `[DONE]` follows it: the stream is not whole."""
         return encode_error_event(error)
+
+    def mend(self) -> bytes:
+        """Write the `[DONE]` that was not said; nothing that comes later passes."""
+        end = b"" if self.done else _END
+        self._over = self.done = True
+        return end
 
     def text(self) -> str:
         """Return what was generated so far, for counting."""
         return self._transcript.text()
 
     def _pass(self, events: bytes) -> bytes:
+        if self._over:
+            return b""
+        # One walk over its JSON is what nearly every piece costs.
+        count = count_objects(events)
+        if not count:
+            events = self._sorted(events)
+        # And a look for its finish reason, from the end, where it mostly stands.
+        if self._ended or (_ends(events) if count == 1 else tells_finish(events)):
+            events = self._without_repetitions(events)
+        if not self.begun:
+            self.begun = any(_says_something(data_of(event)) for event in split_events(events))
         self._transcript.add(events)
         if self._rename is not None:
             return b"".join([self._changed(event) for event in split_events(events)])
-        # One search for a member that only a usage has: all that is done for nearly every piece.
+        # And one search, for a member that only a usage has.
         if not self._withhold_usage or (at := events.find(USAGE)) < 0:
             return events
         start = start_of_event(events, at)
         return events[:start] + b"".join([self._changed(event) for event in split_events(events[start:])])
+
+    def _sorted(self, events: bytes) -> bytes:
+        """Leave out what nobody can read, and what follows the end or an error that its name tells."""
+        kept = b""
+        for event in split_events(events):
+            kept += event if count_objects(event) else self._looked_into(event, kept)
+            if self._over:
+                break
+        return kept
+
+    def _looked_into(self, event: bytes, before: bytes) -> bytes:
+        """Return what passes of an event that may be damaged, the last, or an error."""
+        data = data_of(event)
+        if is_damaged(event, data):
+            self.skipped += 1
+            return self._break(before, data)
+        if data.strip() == _DONE:
+            self._over = True
+            self.done = self.fault is None and last_fault(before) is None
+            return event if self.done else b""
+        if event.startswith(b"event: error"):
+            self._fault = self._fault or fault_in(data, named=True)
+            self._over = self._fault is not None
+        return event
+
+    def _break(self, before: bytes, damaged: bytes) -> bytes:
+        """Say that the answer is broken, if what was damaged is, or may be, a piece of a call."""
+        if b"_call" not in damaged and not self._transcript.calling(before):
+            return b""
+        self._over = True
+        self._fault = self._fault or Broken("the upstream's stream was damaged in the middle of a call")
+        return encode_error_event(self._fault)
+
+    def _without_repetitions(self, events: bytes) -> bytes:
+        return b"".join([event for event in split_events(events) if self._is_new(data_of(event))])
+
+    def _is_new(self, data: bytes) -> bool:
+        """Tell whether any choice of a chunk that speaks had not said all of it before; errors pass."""
+        try:
+            chunk = _late.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return True
+        choices = chunk.choices or ()
+        spoken = [choice for choice in choices if choice.text or speaks(choice)]
+        ended = [choice for choice in spoken if choice.index in self._ended]
+        self._again.update(choice.index for choice in ended if choice.text or repeats(choice))
+        self._ended.update(choice.index for choice in choices if choice.finish_reason)
+        return bool(chunk.error) or not spoken or any(choice.index not in self._again for choice in spoken)
 
     def _changed(self, event: bytes) -> bytes:
         if self._withhold_usage and USAGE in event and (usage := _only_usage(event)) is not None:
             self._withheld = usage
             return b""
         return event if self._rename is None else _rename_in(event, self._rename)
+
+
+def _ends(event: bytes) -> bool:
+    """Tell whether a chunk has a finish reason: 3 times faster than a pattern that finds all of several."""
+    at = event.rfind(_REASON) + _REASON_BYTES
+    if at < _REASON_BYTES or event[at] == _BEGINS_NULL:
+        return False
+    return event[at] == _QUOTE or event[at + 1] == _QUOTE
 
 
 def _only_usage(event: bytes) -> Usage | None:
@@ -113,10 +241,9 @@ def _only_usage(event: bytes) -> Usage | None:
     return decode_usage(chunk.usage) if chunk.choices == [] else None
 
 
-def _is_whole(event: bytes) -> bool:
-    data = data_of(event)
+def _says_something(data: bytes) -> bool:
     try:
-        return data == b"[DONE]" or isinstance(msgspec.json.decode(data), dict)
+        return says(_first.decode(data).choices or ())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 

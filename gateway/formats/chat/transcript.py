@@ -2,7 +2,7 @@
 
 Looking into every event as it passes costs more than relaying it, and nearly all of them say nothing
 but a word. So whole events are kept as they came until they outgrow a limit; then they are boiled
-down to what may be asked for: text, usage, and how the stream has ended.
+down to what may be asked for: text, usage, finish and fault.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import re
 
 import msgspec
 
+from gateway.errors import UpstreamError
 from gateway.exchange import Usage
 from gateway.formats.chat.usage import decode_usage
+from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import data_of
 
 RAW_LIMIT_BYTES = 32 * 1024
@@ -21,16 +23,16 @@ RAW_LIMIT_BYTES = 32 * 1024
 _TEXT = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments|name)"\s*:\s*"((?:[^"\\]|\\.)*)"'
 )
+_CALLS = re.compile(rb'"(?:tool_calls"\s*:\s*\[\s*\{|function_call"\s*:\s*\{)')
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
 USAGE = b'"prompt_tokens"'
 """A member of every usage object, and of nothing else."""
-
-_DONE = (b"data: [DONE]", b"data:[DONE]")
+_ERROR = b'"error"'
+"""The member of an error, or what SGLang says its event is."""
 
 
 class _Chunk(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw(b"null")
-    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
@@ -48,17 +50,23 @@ def text_of(raw: bytes) -> str:
         return escaped.decode(errors="replace")
 
 
+def tells_finish(events: bytes) -> bool:
+    """Tell whether any of these events has a finish reason."""
+    return _FINISHED.search(events) is not None
+
+
 class Transcript:
     """The events of a stream. What is asked for is true of all that was added."""
 
-    __slots__ = ("_done", "_failed", "_finished", "_raw", "_raw_bytes", "_texts", "_usage")
+    __slots__ = ("_called", "_fault", "_finished", "_raw", "_raw_bytes", "_texts", "_usage")
 
     def __init__(self) -> None:
         self._raw: list[bytes] = []
         self._raw_bytes = 0
         self._texts: list[str] = []
         self._usage: Usage | None = None
-        self._finished = self._done = self._failed = False
+        self._called = self._finished = False
+        self._fault: UpstreamError | None = None
 
     def add(self, events: bytes) -> None:
         """Keep whole events of the stream."""
@@ -77,15 +85,16 @@ class Transcript:
 
     def finished(self) -> bool:
         """Whether a finish reason was told."""
-        return self._finished or _FINISHED.search(self._joined()) is not None
+        return self._finished or tells_finish(self._joined())
 
-    def done(self) -> bool:
-        """Whether `[DONE]` was said, as a line of its own."""
-        return self._done or _says_done(self._joined())
+    def calling(self, more: bytes = b"") -> bool:
+        """Whether a call was begun and may not be whole yet, `more` being what comes next."""
+        called = self._called or _CALLS.search(self._joined()) or _CALLS.search(more)
+        return bool(called) and not (self.finished() or tells_finish(more))
 
-    def failed(self) -> bool:
-        """Whether an event told an error."""
-        return self._failed or _tells_error(self._joined())
+    def fault(self) -> UpstreamError | None:
+        """Return the error that an event told; None where none did."""
+        return self._fault or last_fault(self._joined())
 
     def _joined(self) -> bytes:
         if len(self._raw) > 1:
@@ -95,12 +104,8 @@ class Transcript:
     def _boil_down(self) -> None:
         raw = self._joined()
         self._texts.append(text_of(raw))
-        self._usage, self._finished, self._done, self._failed = (
-            self.usage(),
-            self.finished(),
-            self.done(),
-            self.failed(),
-        )
+        self._usage, self._finished, self._fault = self.usage(), self.finished(), self.fault()
+        self._called = self._called or _CALLS.search(raw) is not None
         self._raw.clear()
         self._raw_bytes = 0
 
@@ -116,19 +121,16 @@ def _last_usage(raw: bytes) -> Usage | None:
     return None
 
 
-def _says_done(raw: bytes) -> bool:
-    at = raw.rfind(b"[DONE]")
-    return at >= 0 and raw[raw.rfind(b"\n", 0, at) + 1 : at + 6] in _DONE
-
-
-def _tells_error(raw: bytes) -> bool:
-    at = raw.rfind(b'"error"')  # from the end: a third of what the same search costs from the beginning
+def last_fault(raw: bytes) -> UpstreamError | None:
+    """Return the error that the last of these events tells that tells one."""
+    at = raw.rfind(_ERROR)  # from the end: a third of what the same search costs from the beginning
     while at >= 0:
         start, end = _event_around(raw, at)
-        if bytes(_chunk_in(raw[start:end]).error) != b"null":
-            return True
-        at = raw.rfind(b'"error"', 0, start)
-    return False
+        fault = fault_in(data_of(raw[start:end]))
+        if fault is not None:
+            return fault
+        at = raw.rfind(_ERROR, 0, start)
+    return None
 
 
 def _event_around(raw: bytes, at: int) -> tuple[int, int]:

@@ -377,21 +377,3 @@ class Chunk(Told):
     message: Any = None
     type: Any = None
     code: Any = None
-
-
-class OtherTokens(Struct):
-    """Kinds of tokens that only some usage objects tell."""
-
-    audio_tokens: int | float | None = None
-    image_tokens: int | float | None = None
-
-
-class OtherUsage(Struct):
-    """What a usage object may hold beside what every host says."""
-
-    prompt_tokens_details: OtherTokens | None = None
-    completion_tokens_details: OtherTokens | None = None
-    cache_read_input_tokens: int | float | None = None
-    cache_creation_input_tokens: int | float | None = None
-    num_cached_tokens: int | float | None = None
-    prompt_audio_seconds: int | float | None = None

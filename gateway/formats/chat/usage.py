@@ -5,18 +5,25 @@ Sources: OpenAI API reference, "Chat Completions: usage" (checked 2026-11); reco
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from gateway.exchange import Usage
+from gateway.formats.neutral.reading import MOST_TOKENS
 
 
 class _PromptDetails(msgspec.Struct):
     cached_tokens: int | float | None = None
     cache_write_tokens: int | float | None = None
+    audio_tokens: Any = None
+    image_tokens: Any = None
 
 
 class _CompletionDetails(msgspec.Struct):
     reasoning_tokens: int | float | None = None
+    audio_tokens: Any = None
+    image_tokens: Any = None
 
 
 class UsageObject(msgspec.Struct):
@@ -29,33 +36,56 @@ class UsageObject(msgspec.Struct):
     completion_tokens_details: _CompletionDetails | None = None
     prompt_cache_hit_tokens: int | float | None = None
     """DeepSeek's name for cached tokens."""
+    num_cached_tokens: Any = None
+    """Mistral's."""
+    cache_read_input_tokens: Any = None
+    """Anthropic's, where its models are spoken to in this dialect; as the next one."""
+    cache_creation_input_tokens: Any = None
+    prompt_audio_seconds: Any = None
+    """Mistral's; an empty object where there was no sound."""
 
 
 _decoder = msgspec.json.Decoder(UsageObject)
-_MOST_TOKENS = 10**12
-"""Nobody uses more in a call: a host that reports more, or less than none, has not counted."""
+_NOT_GIVEN, _NOT_TAKEN = _PromptDetails(), _CompletionDetails()
 
 
 def decode_usage(raw: msgspec.Raw | bytes) -> Usage | None:
-    """Read a `usage` value; None when it is null, no usage object, or its numbers are nonsense."""
+    """Read a `usage` value; None when it is null, no usage object, or its numbers are nonsense.
+
+    Of what only single hosts tell, nonsense is left out alone.
+    """
     try:
         seen = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if seen.prompt_tokens is None and seen.completion_tokens is None and seen.total_tokens is None:
         return None
-    details, spent = seen.prompt_tokens_details, seen.completion_tokens_details
+    given = seen.prompt_tokens_details or _NOT_GIVEN
+    taken = seen.completion_tokens_details or _NOT_TAKEN
     prompt, completion = int(seen.prompt_tokens or 0), int(seen.completion_tokens or 0)
-    reasoning = int((spent and spent.reasoning_tokens) or 0)
+    reasoning = int(taken.reasoning_tokens or 0)
     # xAI counts reasoning outside of completion_tokens and only the total tells: 331 + 11 + 332 = 674.
     if reasoning and int(seen.total_tokens or 0) == prompt + completion + reasoning:
         completion += reasoning
-    usage = Usage(
+    cached = int(given.cached_tokens or seen.prompt_cache_hit_tokens or 0)
+    written = int(given.cache_write_tokens or 0)
+    counts = (prompt, completion, cached, written, reasoning)
+    if min(counts) < 0 or max(counts) > MOST_TOKENS:
+        return None
+    return Usage(
         input_tokens=prompt,
         output_tokens=completion,
-        cached_tokens=int((details and details.cached_tokens) or seen.prompt_cache_hit_tokens or 0),
-        cache_write_tokens=int((details and details.cache_write_tokens) or 0),
+        cached_tokens=cached or int(_within(seen.cache_read_input_tokens or seen.num_cached_tokens)),
+        cache_write_tokens=written or int(_within(seen.cache_creation_input_tokens)),
         reasoning_tokens=reasoning,
+        audio_input_tokens=int(_within(given.audio_tokens)),
+        image_input_tokens=int(_within(given.image_tokens)),
+        audio_output_tokens=int(_within(taken.audio_tokens)),
+        image_output_tokens=int(_within(taken.image_tokens)),
+        audio_s=float(_within(seen.prompt_audio_seconds)),
     )
-    counts = (prompt, completion, usage.cached_tokens, usage.cache_write_tokens, reasoning)
-    return usage if min(counts) >= 0 and max(counts) <= _MOST_TOKENS else None
+
+
+def _within(number: Any) -> float:
+    """Return a count; 0 for what is none, and for what nobody can have counted."""
+    return number if type(number) in {int, float} and 0 < number <= MOST_TOKENS else 0

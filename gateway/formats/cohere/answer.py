@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import BadRequest, Failed
+from gateway.errors import BadAnswer, BadRequest
 from gateway.formats.cohere import types
 from gateway.formats.cohere.messages import read_message, write_assistant
 from gateway.formats.cohere.usage import (
@@ -31,11 +31,11 @@ def decode_answer(body: bytes) -> Completion:
     """Read an answer. Raises Failed when it is none."""
     seen = read_answer(body, types.Answer)
     if seen.message is None:
-        raise Failed("the upstream's answer has no message", code="upstream_bad_answer")
+        raise BadAnswer("the upstream's answer has no message")
     try:
         parts, loose = read_message(seen.message, partial(_content_of, body), "message")
     except BadRequest as error:  # base64 that is none: here it is the upstream's
-        raise Failed(error.message, code="upstream_bad_answer") from None
+        raise BadAnswer(error.message) from None
     choice = Choice(
         parts=tuple(parts),
         finish=read_finish(seen.finish_reason) if seen.finish_reason else None,

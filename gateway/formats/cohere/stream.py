@@ -21,6 +21,7 @@ from gateway.formats.cohere.messages import PLAN, listed, read_call, read_conten
 from gateway.formats.cohere.usage import read_extra, read_finish, read_logprob, read_usage
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.whole import is_object
 from gateway.formats.neutral.events import (
     Began,
     Cited,
@@ -45,11 +46,23 @@ _Place = tuple[str, int]
 class EventReader:
     """One stream on its way in."""
 
-    __slots__ = ("_data", "_ended", "_framer", "_loose", "_numbers", "_open", "_parts", "_texts")
+    __slots__ = (
+        "_data",
+        "_ended",
+        "_framer",
+        "_loose",
+        "_numbers",
+        "_open",
+        "_parts",
+        "_texts",
+        "finished",
+        "skipped",
+    )
 
     def __init__(self, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)
-        self._ended = False
+        self._ended = self.finished = False
+        self.skipped = 0
         self._data = b""
         self._parts = 0
         self._open: dict[_Place, int] = {}
@@ -74,7 +87,10 @@ class EventReader:
             try:
                 chunk = _decoder.decode(self._data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise Broken(f"the upstream's stream holds an event that is not whole: {error}") from None
+                if isinstance(error, msgspec.ValidationError) and is_object(self._data):
+                    raise Broken(f"the upstream's stream holds an event that is none: {error}") from None
+                self.skipped += 1
+                continue
             read = self._READERS.get(chunk.type)
             if read is not None:
                 read(self, chunk, said)
@@ -168,6 +184,7 @@ class EventReader:
             said.append(Faulted(fault(delta.error_type or "", delta.error)))
             return
         if delta.finish_reason:
+            self.finished = True
             raw = {LOOSE: self._loose} if self._loose else None
             said.append(Finished(read_finish(delta.finish_reason), delta.finish_reason, raw=raw))
         said.append(Ended(read_extra(delta.usage)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import Failed
+from gateway.errors import BadAnswer
 from gateway.formats.converse import types
 from gateway.formats.converse.content import (
     OWN,
@@ -63,7 +63,7 @@ def decode_answer(body: bytes) -> Completion:
     answer = read_answer(body, types.Answer)
     message = answer.output.message if answer.output else None
     if message is None or not answer.stop_reason:
-        raise Failed("the upstream's answer has no message or no stopReason", code="upstream_bad_answer")
+        raise BadAnswer("the upstream's answer has no message or no stopReason")
     unread = Unread(partial(read_answer, body, Any))
     parts = tuple(decode_parts(message.content, unread, "output", "message", "content", generated=True))
     usage, extra = decode_usage(answer.usage) if answer.usage else (None, {})

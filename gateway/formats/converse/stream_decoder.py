@@ -22,6 +22,7 @@ from gateway.formats.converse.media import decode_media
 from gateway.formats.converse.usage import decode_usage
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.event_stream import Frame, FrameReader
+from gateway.formats.framing.whole import is_object
 from gateway.formats.neutral.events import (
     Began,
     Cited,
@@ -76,6 +77,12 @@ class ConverseStreamDecoder:
         self._parts = 0
         self._began = self._stopped = self._metered = self._ended = False
         self._extra: dict[str, Any] = {}
+        self.skipped = 0
+
+    @property
+    def finished(self) -> bool:
+        """The message has told why it ended."""
+        return self._stopped
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next bytes, return what they say."""
@@ -103,7 +110,9 @@ class ConverseStreamDecoder:
         if take is None:
             return
         told = _decode(str(name), payload)
-        if told is not None:
+        if told is None:
+            self.skipped += 1
+        else:
             take(self, told, events)
 
     def _fault(self, headers: Mapping[str, Any], payload: bytes, events: list[Event]) -> None:
@@ -249,10 +258,13 @@ def _of(kind: type[Part], block: _OpenBlock) -> _OpenBlock:
 
 
 def _decode(name: str, payload: bytes) -> Any:
+    """Read an event; None where its payload is no JSON object."""
     try:
         return _EVENTS[name].decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Broken(f"the upstream sent an event that cannot be read: {error}") from None
+        if isinstance(error, msgspec.ValidationError) and is_object(payload):
+            raise Broken(f"the upstream sent an event that cannot be read: {error}") from None
+        return None
 
 
 def _plain(blob: str) -> bytes:

@@ -10,6 +10,7 @@ import re
 
 from gateway.errors import Broken
 
+_BEGINS = frozenset({b"d", b"e", b"i", b"r", b":"})
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 
 
@@ -62,6 +63,14 @@ def split_events(data: bytes) -> list[bytes]:
     if start < len(data):
         events.append(data[start:])
     return events
+
+
+def begins_as_events(data: bytes) -> bool:
+    """Tell whether this is the beginning of an event stream, whatever it is labelled, and no JSON.
+
+    An event begins with data:, event:, id:, retry: or a comment.
+    """
+    return data[:1] in _BEGINS
 
 
 def data_of(event: bytes) -> bytes:

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import Failed
+from gateway.errors import BadAnswer, Filtered
+from gateway.formats.errors.told import fault_in
 from gateway.formats.gemini.citations import encode_citations, place, spans_of
 from gateway.formats.gemini.parts import CallNames, PartValues, decode_part, encode_part, show_arguments
 from gateway.formats.gemini.types import (
@@ -137,17 +138,23 @@ def created_unix_s(answer: Answer) -> int:
         return 0
 
 
-def is_blocked(answer: Answer) -> bool:
-    """Tell whether the prompt was not let through."""
+def block_of(answer: Answer) -> Filtered | None:
+    """Return why the prompt was not let through; None where it was."""
     feedback = answer.prompt_feedback
-    return not answer.candidates and feedback is not None and feedback.block_reason is not None
+    reason = None if answer.candidates or feedback is None else feedback.block_reason
+    return None if reason is None else blocked(reason)
+
+
+def blocked(reason: object) -> Filtered:
+    """Say that a prompt was not let through: no answer, whatever the status says."""
+    return Filtered(f"the upstream did not let the prompt through: {reason}")
 
 
 def decode_answer(body: bytes) -> Completion:
-    """Read a whole answer; raises Failed when it is none, or has neither a candidate nor a reason."""
+    """Read a whole answer; raises BadAnswer when it is none, or has neither a candidate nor a reason."""
     answer = read_answer(body, Answer)
     names, values = CallNames(answer.response_id or ""), PartValues(body)
-    if is_blocked(answer):
+    if block_of(answer) is not None:
         choices: tuple[Choice, ...] = (Choice(finish="content_filter"),)
     elif answer.candidates:
         try:
@@ -155,9 +162,9 @@ def decode_answer(body: bytes) -> Completion:
                 _decode_choice(each, names, (values, i)) for i, each in enumerate(answer.candidates)
             )
         except (UnicodeDecodeError, RecursionError) as error:  # in a part that only Google knows
-            raise Failed(f"the upstream's answer is malformed: {error}", code="upstream_bad_answer") from None
+            raise BadAnswer(f"the upstream's answer is malformed: {error}") from None
     else:
-        raise Failed("the upstream's answer has no candidates", code="upstream_bad_answer")
+        raise fault_in(body) or BadAnswer("the upstream's answer has no candidates")
     return Completion(
         choices,
         id=answer.response_id or "",
@@ -262,6 +269,11 @@ def is_unanswered(extra: Mapping[str, Any]) -> bool:
     """Tell whether an answer's extras say that its prompt was not let through."""
     feedback = extra.get("promptFeedback")
     return isinstance(feedback, dict) and "blockReason" in feedback
+
+
+def block_in(extra: Mapping[str, Any]) -> Filtered | None:
+    """Return why the prompt of a decoded answer was not let through; None where it was."""
+    return blocked(extra["promptFeedback"]["blockReason"]) if is_unanswered(extra) else None
 
 
 def _with_words(parts: tuple[neutral.Part, ...]) -> Iterator[neutral.Part]:

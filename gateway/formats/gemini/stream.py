@@ -17,11 +17,12 @@ import msgspec
 from gateway.errors import Broken
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.whole import is_object
 from gateway.formats.gemini.answer import (
+    block_of,
     created_unix_s,
     decode_logprobs,
     extra_of,
-    is_blocked,
     read_finish,
     rest_of,
 )
@@ -61,6 +62,13 @@ class GeminiDecoder:
         self._choices: dict[int, _Choice] = {}
         self._answer: Answer | None = None
         """What of the stream is no choice, the last of each."""
+        self._faulted = False
+        self.skipped = 0
+
+    @property
+    def finished(self) -> bool:
+        """Every candidate has told why it ended."""
+        return bool(self._choices) and all(each.finished for each in self._choices.values())
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next bytes, return what they say. Raises Broken."""
@@ -69,11 +77,7 @@ class GeminiDecoder:
     def close(self) -> list[Event]:
         """Return what was still to be said, with Ended when each choice has finished. Raises Broken."""
         events = self._read(self._frames.close())
-        if (
-            self._answer is not None
-            and self._choices
-            and all(each.finished for each in self._choices.values())
-        ):
+        if self._answer is not None and self.finished and not self._faulted:
             events.append(Ended(extra_of(self._answer)))
         return events
 
@@ -82,10 +86,14 @@ class GeminiDecoder:
         for data in frames:
             try:
                 self._say(_chunk.decode(data), PartValues(data), events)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise Broken(
-                    f"the upstream sent an event that is not what its format promises: {error}"
-                ) from None
+            except msgspec.ValidationError as error:
+                if is_object(data):
+                    raise Broken(
+                        f"the upstream sent an event that is not what its format promises: {error}"
+                    ) from None
+                self.skipped += 1
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self.skipped += 1
         return events
 
     def _say(self, chunk: Chunk, values: PartValues, events: list[Event]) -> None:
@@ -102,10 +110,10 @@ class GeminiDecoder:
             if choice is None:
                 choice = self._choices[index] = _Choice(index, self._numbers)
             choice.say(candidate, (values, position), events)
-        if is_blocked(chunk) and not self._choices:
-            self._choices[0] = _Choice(0, self._numbers, finished=True)
-            events.append(Finished("content_filter"))
         self._note(chunk, self._answer, events)
+        if not self._choices and (block := block_of(chunk)) is not None:
+            self._faulted = True
+            events.append(Faulted(block))
 
     def _note(self, chunk: Chunk, answer: Answer, events: list[Event]) -> None:
         for name in _ABOUT_AN_ANSWER:

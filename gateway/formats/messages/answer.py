@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import BadRequest, Failed
+from gateway.errors import BadAnswer, BadRequest, Failed
 from gateway.formats.messages.blocks import OWN, Place
 from gateway.formats.messages.content import (
     decode_blocks,
@@ -64,7 +64,7 @@ def decode_answer(body: bytes) -> Completion:
     try:
         parts = decode_blocks(answer.content, Place(cache(lambda: msgspec.json.decode(body)), "content"))
     except (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Failed(f"the upstream's answer cannot be read: {error}", code="upstream_bad_answer") from None
+        raise BadAnswer(f"the upstream's answer cannot be read: {error}") from None
     word = answer.stop_reason or ""
     usage = answer.usage
     choice = Choice(

@@ -15,6 +15,7 @@ import msgspec
 from gateway.errors import Broken
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.whole import is_object
 from gateway.formats.messages.answer import extra_of, finish_of
 from gateway.formats.messages.blocks import OWN
 from gateway.formats.messages.content import decode_citation, decode_thinking_block, text_of_input
@@ -42,7 +43,7 @@ _decoder = msgspec.json.Decoder(Chunk)
 class MessagesDecoder:
     """One stream. Raises Broken for what is no stream of this API."""
 
-    __slots__ = ("_ended", "_extra", "_framer", "_open", "_parts", "_usage")
+    __slots__ = ("_began", "_ended", "_extra", "_framer", "_open", "_parts", "_usage", "finished", "skipped")
 
     def __init__(self, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)
@@ -50,7 +51,8 @@ class MessagesDecoder:
         self._open: dict[int, _Open] = {}
         self._usage = Usage()
         self._extra: dict[str, Any] = {}
-        self._ended = False
+        self._began = self._ended = self.finished = False
+        self.skipped = 0
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next bytes, return what they say."""
@@ -72,8 +74,12 @@ class MessagesDecoder:
                 chunk = _decoder.decode(data)
                 if (take := _TAKEN.get(chunk.type)) is not None:
                     take(self, chunk, data, events)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise Broken(f"the upstream sent an event that cannot be read: {error}") from None
+            except msgspec.ValidationError as error:
+                if is_object(data):
+                    raise Broken(f"the upstream sent an event that cannot be read: {error}") from None
+                self.skipped += 1
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self.skipped += 1
         return events
 
     def started(self, chunk: Chunk, _: bytes, events: list[Event]) -> None:
@@ -81,6 +87,9 @@ class MessagesDecoder:
         message = chunk.message
         if message is None:
             raise Broken("the upstream began a message without saying which")
+        if self._began:  # an upstream that says everything twice
+            return
+        self._began = True
         usage = message.usage or Usage()
         tier = usage.service_tier or ""
         events.append(Began(message.id, message.model, service_tier=tier, extra=extra_of(message)))
@@ -125,7 +134,8 @@ class MessagesDecoder:
         self._extra |= extra_of(chunk) | extra_of(delta)
         if chunk.usage:
             self._meter(chunk.usage, events)
-        if word := delta.stop_reason:
+        if (word := delta.stop_reason) and not self.finished:
+            self.finished = True
             events.append(Finished(finish_of(word), word, delta.stop_sequence or ""))
 
     def _meter(self, told: Usage, events: list[Event]) -> None:

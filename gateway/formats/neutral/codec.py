@@ -39,9 +39,16 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
 class StreamDecoder(Protocol):
     """Reads an upstream's stream: its framing too, whatever pieces the network makes of it.
 
-    Under any splitting of the bytes the events are the same. An event that is unknown is skipped; broken
-    framing, broken JSON, an event beyond the limit raise Broken.
+    Under any splitting of the bytes the events are the same. An event that is unknown is skipped, and so is
+    one that is no JSON object: `skipped` counts these. Broken framing, an object of another shape than the
+    format's, an event beyond the limit raise Broken.
     """
+
+    skipped: int
+
+    @property
+    def finished(self) -> bool:
+        """Every choice has told why it ended; `Finished` may come only when no more can follow."""
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next bytes, return what they say."""

@@ -17,6 +17,10 @@ window); it calls tools; a filter of the provider stopped it; it declined; it wa
 failed."""
 
 
+MUTE: frozenset[Finish | None] = frozenset({"stop", "stop_sequence", "error", None})
+"""The ends that say nothing by themselves: an answer with one of these and nothing else is empty."""
+
+
 class TopLogprob(msgspec.Struct, frozen=True, gc=False):
     """A token that could have stood there, with its natural logarithm of probability."""
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.errors import BadRequest, Failed
+from gateway.errors import BadAnswer, BadRequest
 
 T = TypeVar("T")
 MOST_TOKENS = 10**12
@@ -42,13 +42,22 @@ def read_request(body: bytes, kind: type[T]) -> T:
 
 
 def read_answer(body: bytes, kind: type[T]) -> T:
-    """Decode an upstream's JSON as `kind`; raises Failed when it is something else."""
+    """Decode an upstream's JSON as `kind`; raises BadAnswer when it is something else."""
     try:
         return _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(f"the upstream's answer is not what its format promises: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Failed(
-            f"the upstream's answer is not what its format promises: {error}", code="upstream_bad_answer"
-        ) from None
+        raise not_json(body, error) from None
+
+
+def not_json(body: bytes, error: Exception) -> BadAnswer:
+    """Say what came instead of a whole answer, `error` being what its decoder says of it."""
+    if not body or body.isspace():
+        return BadAnswer("the upstream's answer is empty")
+    if body.lstrip()[:1] == b"<":
+        return BadAnswer("the upstream answered with an HTML page")
+    return BadAnswer(f"the upstream's answer is not whole JSON: {error}")
 
 
 _decoders: dict[Any, Any] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import BadRequest, Failed
+from gateway.errors import BadAnswer, BadRequest
 from gateway.exchange import Usage
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob, TopLogprob
@@ -39,7 +39,7 @@ def decode_answer(body: bytes) -> Completion:
     """Read an answer. Raises Failed when it is none."""
     seen = read_answer(body, types.Answer)
     if seen.message is None:
-        raise Failed(seen.error or "the upstream's answer has no message", code="upstream_bad_answer")
+        raise BadAnswer(seen.error or "the upstream's answer has no message")
     parts = tuple(read_message(seen.message, seen.created_at))
     choice = Choice(
         parts,

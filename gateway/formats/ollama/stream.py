@@ -18,6 +18,7 @@ from gateway.errors import Broken, GatewayError
 from gateway.exchange import Usage
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.lines import LineFramer
+from gateway.formats.framing.whole import is_object
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import TokenLogprob
 from gateway.formats.neutral.events import (
@@ -53,11 +54,12 @@ _decoder = msgspec.json.Decoder(types.Chunk)
 class LineReader:
     """One stream on its way in."""
 
-    __slots__ = ("_began", "_calls", "_ended", "_framer", "_kind", "_parts")
+    __slots__ = ("_began", "_calls", "_ended", "_framer", "_kind", "_parts", "finished", "skipped")
 
     def __init__(self, limit_bytes: int) -> None:
         self._framer = LineFramer(limit_bytes)
-        self._began = self._ended = False
+        self._began = self._ended = self.finished = False
+        self.skipped = 0
         self._kind = ""
         self._parts = 0
         self._calls = 0
@@ -77,7 +79,10 @@ class LineReader:
             try:
                 chunk = _decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise Broken(f"the upstream's stream holds a line that is not whole: {error}") from None
+                if isinstance(error, msgspec.ValidationError) and is_object(line):
+                    raise Broken(f"the upstream's stream holds a line that is no answer: {error}") from None
+                self.skipped += 1
+                continue
             self._take(chunk, said)
             if self._ended:
                 break
@@ -129,7 +134,7 @@ class LineReader:
 
     def _end(self, chunk: types.Chunk, said: list[Event]) -> None:
         self._close(said)
-        self._ended = True
+        self._ended = self.finished = True
         usage = read_usage(chunk)
         if usage is not None:
             said.append(Metered(usage))

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import Failed
+from gateway.errors import BadAnswer
 from gateway.exchange import Format
 from gateway.formats.neutral.conversation import Conversation
 from gateway.formats.neutral.reading import read_answer
@@ -72,7 +72,7 @@ def decode_count(body: bytes, wire: Format) -> int:
     """Read how many tokens there are. Raises Failed for an answer that does not say so."""
     tokens = read_answer(body, dict[str, Any]).get(_NAMES[wire])
     if type(tokens) is not int or tokens < 0:
-        raise Failed("the upstream's answer has no count of tokens", code="upstream_bad_answer")
+        raise BadAnswer("the upstream's answer has no count of tokens")
     return tokens
 
 

@@ -1,11 +1,13 @@
-"""What the events of a stream have said so far, in little memory: usage, end, and words for counting."""
+"""What the events of a stream have said so far, in little memory: its beginning and end, usage, and words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.errors import UpstreamError
 from gateway.exchange import Usage
-from gateway.formats.neutral.events import Ended, Event, Faulted, Finished, Grew, Metered, Opened
+from gateway.formats.neutral.completion import MUTE, Completion
+from gateway.formats.neutral.events import Closed, Ended, Event, Faulted, Finished, Grew, Metered, Opened
 from gateway.formats.neutral.parts import Part, Reasoning, Refusal, Text, ToolCall
 
 _WORDS = frozenset({"text", "summary", "arguments", "transcript"})
@@ -14,38 +16,78 @@ _MOST_PIECES = 4096
 
 
 class Heard:
-    """Listens to the events of one stream."""
+    """Listens to the events of one stream.
 
-    __slots__ = ("_words", "done", "failed", "finished", "usage")
+    `begun`: something was said. An end that is an answer by itself counts: a limit met, a filter that struck.
+    """
+
+    __slots__ = ("_calls", "_words", "begun", "done", "fault", "finished", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
-        self.finished = self.done = self.failed = False
+        self.fault: UpstreamError | None = None
+        self.begun = self.finished = self.done = False
         self._words: list[str] = []
+        self._calls: set[int] = set()
 
     def add(self, events: Iterable[Event]) -> None:
         """Take the next events."""
         for event in events:
             if isinstance(event, Grew):
+                self.begun = self.begun or bool(event.text) or event.value is not None
                 if event.what in _WORDS:
                     self._words.append(event.text)
             elif isinstance(event, Opened):
-                self._words.append(_words(event.content))
+                self._open(event)
             elif isinstance(event, Metered):
                 self.usage = event.usage
+            elif isinstance(event, Closed):
+                self._calls.discard(event.part)
             else:
                 self._end(event)
         if len(self._words) > _MOST_PIECES:
             self._words = ["".join(self._words)]
 
+    @property
+    def calling(self) -> bool:
+        """A call was begun that is not whole yet."""
+        return bool(self._calls)
+
+    def _open(self, event: Opened) -> None:
+        self.begun = self.begun or says(event.content)
+        self._words.append(_words(event.content))
+        if isinstance(event.content, ToolCall):
+            self._calls.add(event.part)
+
     def _end(self, event: Event) -> None:
-        self.finished = self.finished or isinstance(event, Finished)
-        self.done = self.done or isinstance(event, Ended)
-        self.failed = self.failed or isinstance(event, Faulted)
+        if isinstance(event, Finished):
+            self.finished = True
+            self.begun = self.begun or event.finish not in MUTE
+        elif isinstance(event, Faulted):
+            self.fault = self.fault or event.error
+        elif isinstance(event, Ended):
+            self.done = True
 
     def text(self) -> str:
         """Return all that was generated so far."""
         return "".join(self._words)
+
+
+def says_nothing(completion: Completion) -> bool:
+    """Tell whether an answer is empty: no word, no thought, no call, and no end that says why."""
+    return all(
+        choice.finish in MUTE and not any(says(part) for part in choice.parts)
+        for choice in completion.choices
+    )
+
+
+def says(part: Part) -> bool:
+    """Tell whether a part says something already; words and thoughts may begin with nothing."""
+    if isinstance(part, Text | Refusal):
+        return bool(part.text)
+    if isinstance(part, Reasoning):
+        return bool(part.text or part.summary or part.encrypted)
+    return True
 
 
 def _words(part: Part) -> str:

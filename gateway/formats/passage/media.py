@@ -5,15 +5,19 @@ Source: OpenAI API reference, "Images", "Audio" (checked 2026-11).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from gateway.errors import Failed, GatewayError
+from gateway.errors import BadAnswer, GatewayError, UpstreamError
 from gateway.exchange import Usage
 from gateway.formats.chat.errors import encode_error_event
+from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.whole import is_damaged
+from gateway.formats.neutral.reading import read_answer
 
 
 class _Details(msgspec.Struct):
@@ -40,10 +44,25 @@ class _Answer(msgspec.Struct):
 
 
 _answer = msgspec.json.Decoder(_Answer)
+_PAGE = re.compile(rb"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
 
-def read_media_usage(body: bytes) -> Usage:
-    """Read what images or a transcript used; nothing where the answer does not say, or is plain text."""
+def read_media(body: bytes) -> tuple[Usage, bool]:
+    """Read what a transcript used; raises BadAnswer for a page. It may be plain text, and say nothing."""
+    if _PAGE.match(body):
+        raise BadAnswer("the upstream answered with an HTML page")
+    return _usage_in(body), False
+
+
+def read_images(body: bytes) -> tuple[Usage, bool]:
+    """Read what images used; raises BadAnswer when the answer is no JSON object."""
+    read_answer(body, _Answer)
+    usage = _usage_in(body)
+    return msgspec.structs.replace(usage, image_output_tokens=usage.output_tokens), False
+
+
+def _usage_in(body: bytes) -> Usage:
+    """Read the usage; nothing where the answer does not say, or is plain text."""
     try:
         seen = _answer.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -52,17 +71,6 @@ def read_media_usage(body: bytes) -> Usage:
     if not usage.audio_s and isinstance(seen.duration, int | float):
         return msgspec.structs.replace(usage, audio_s=float(seen.duration))
     return usage
-
-
-def read_image_usage(body: bytes) -> Usage:
-    """Read what images used; raises Failed when the answer is no JSON object."""
-    try:
-        msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        message = f"the upstream's answer is not whole JSON: {error}"
-        raise Failed(message, code="upstream_bad_answer") from None
-    usage = read_media_usage(body)
-    return msgspec.structs.replace(usage, image_output_tokens=usage.output_tokens)
 
 
 def _usage(seen: _UsageObject) -> Usage:
@@ -78,12 +86,14 @@ def _usage(seen: _UsageObject) -> Usage:
 
 
 class RawStream:
-    """Sound on its way through: bytes without events. It is whole when its body is."""
+    """Sound on its way through: bytes without events. It is whole when its body is; no error fits in."""
 
-    __slots__ = ("_ended", "_usage")
+    __slots__ = ("_ended", "_usage", "begun", "fault", "skipped")
 
     def __init__(self, members: Mapping[str, Any]) -> None:
-        self._ended = False
+        self._ended = self.begun = False
+        self.skipped = 0
+        self.fault: UpstreamError | None = None
         self._usage = Usage(characters=len(_text_member(members, "input")))
 
     @property
@@ -101,13 +111,9 @@ class RawStream:
         """See `finished`."""
         return self._ended
 
-    @property
-    def failed(self) -> bool:
-        """Sound carries no errors."""
-        return False
-
     def feed(self, piece: bytes) -> bytes:
         """Pass a piece on."""
+        self.begun = True
         return piece
 
     def close(self) -> bytes:
@@ -118,6 +124,10 @@ class RawStream:
     def fail(self, error: GatewayError) -> bytes:
         """Say nothing: what can be said in sound is no error. The client's line is cut."""
         raise error
+
+    def mend(self) -> bytes:
+        """Say nothing: sound has no end of its own."""
+        return b""
 
     def text(self) -> str:
         """Nothing here is counted in tokens."""
@@ -134,7 +144,6 @@ def _text_member(members: Mapping[str, Any], name: str) -> str:
 class _MediaEvent(msgspec.Struct):
     type: str = ""
     usage: _UsageObject | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _media_event = msgspec.json.Decoder(_MediaEvent)
@@ -143,13 +152,15 @@ _media_event = msgspec.json.Decoder(_MediaEvent)
 class MediaEvents:
     """Images or transcripts that come as events, of which the last says it is the last, and the usage."""
 
-    __slots__ = ("_framer", "_last", "_usage", "failed")
+    __slots__ = ("_framer", "_last", "_usage", "begun", "fault", "skipped")
 
     def __init__(self, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)
         self._last = ""
         self._usage: Usage | None = None
-        self.failed = False
+        self.begun = False
+        self.fault: UpstreamError | None = None
+        self.skipped = 0
 
     @property
     def usage(self) -> Usage:
@@ -168,33 +179,45 @@ class MediaEvents:
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece, return the whole events in it. Raises Broken when one outgrows the limit."""
-        events = self._framer.feed(piece)
-        for event in split_events(events):
-            self._look_at(event)
-        return events
+        return self._pass(self._framer.feed(piece))
 
     def close(self) -> bytes:
         """Return the rest: an event that only lacks its blank line."""
         rest = self._framer.rest()
-        if not rest or not self._look_at(rest):
-            return b""
-        return rest + b"\n\n"
+        self.fault = self.fault or fault_in(rest)
+        return self._pass(rest + b"\n\n") if data_of(rest) else b""
 
     def fail(self, error: GatewayError) -> bytes:
         """Write an error for the client."""
         return encode_error_event(error)
 
+    def mend(self) -> bytes:
+        """Say nothing: what ends the stream is its last event."""
+        return b""
+
     def text(self) -> str:
         """Nothing here is counted by us."""
         return ""
 
-    def _look_at(self, event: bytes) -> bool:
-        """Note what an event says; False where it is not whole JSON."""
+    def _pass(self, events: bytes) -> bytes:
+        """Leave out what nobody can read. Each of several images has an end of its own."""
+        passed: list[bytes] = []
+        for event in split_events(events) if events else ():
+            data = data_of(event)
+            if is_damaged(event, data):
+                self.skipped += 1
+            else:
+                passed.append(event)
+                self._look_at(data)
+        return b"".join(passed)
+
+    def _look_at(self, data: bytes) -> None:
         try:
-            seen = _media_event.decode(data_of(event))
+            seen = _media_event.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return False
+            return
+        fault = fault_in(data, named=seen.type == "error")
+        self.fault = self.fault or fault
+        self.begun = self.begun or fault is None
         self._last = seen.type or self._last
         self._usage = self._usage if seen.usage is None else _usage(seen.usage)
-        self.failed = self.failed or bytes(seen.error) != b"null"
-        return True

@@ -5,18 +5,27 @@ Nothing is decoded that need not be: what a stream used and how it ended is read
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from gateway.exchange import Call, Usage
+from gateway.errors import Filtered
+from gateway.exchange import Call
 from gateway.formats.chat.stream import RelayedStream
+from gateway.formats.framing.sse import begins_as_events
 from gateway.formats.neutral.check import TURNS_IN
 from gateway.formats.neutral.losses import fit
 from gateway.formats.neutral.seals import may_hold
 from gateway.formats.passage.codecs import CODECS
+from gateway.formats.passage.heard import says_nothing
 from gateway.formats.passage.media import MediaEvents, RawStream
-from gateway.formats.passage.seam import AnswerStream, Terms
+from gateway.formats.passage.recast import EVENTS, JSON, read_whole, write_as_stream, write_at_once
+from gateway.formats.passage.seam import AnswerStream, Terms, Whole
 from gateway.formats.passage.watched import DecodedStream
 from gateway.formats.passage.watching import WATCHES
+
+_RECAST = frozenset({*CODECS, "completions"})
+"""Formats of which a whole answer can be said as a stream."""
 
 
 def relayed(call: Call, terms: Terms) -> RelayedPassage:
@@ -48,15 +57,42 @@ class RelayedPassage(msgspec.Struct, frozen=True, gc=False):
         """Whether the answer is passed on as it comes: sound is to be heard while it is made."""
         return self.call.format == "speech"
 
-    def read(self, body: bytes) -> tuple[bytes, Usage | None]:
-        """Check a whole answer and read its usage; changes nothing in it but the model's name."""
-        watch = WATCHES[self.call.format]
-        usage = watch.read(body)
-        rename = self.terms.rename
-        return (body if rename is None else watch.rename(body, rename)), usage
+    def read(self, body: bytes) -> Whole:
+        """Check a whole answer and read its usage; changes nothing in it but the model's name.
 
-    def stream(self, limit_bytes: int) -> AnswerStream:
-        """Begin a streamed answer."""
+        An answer in the other shape than was asked for is written anew in that one.
+        """
+        call, terms = self.call, self.terms
+        watch = WATCHES[call.format]
+        if call.format in CODECS and begins_as_events(body):
+            completion = read_whole(CODECS[call.format], body)
+            written = write_at_once(call, terms, completion)
+            return Whole(written, completion.usage, says_nothing(completion), JSON)
+        try:
+            usage, empty = watch.read(body)
+        except Filtered as refusal:
+            if call.envelope.stream:
+                raise
+            return Whole(self._named(body), None, refusal=refusal)
+        if call.envelope.stream and call.format in _RECAST:
+            return Whole(write_as_stream(call, terms, body), usage, empty, EVENTS)
+        return Whole(self._named(body), usage, empty)
+
+    def _named(self, body: bytes) -> bytes:
+        """Put the name in that the client is to see."""
+        name = self.terms.rename
+        return body if name is None else WATCHES[self.call.format].rename(body, name)
+
+    @property
+    def stream(self) -> Callable[[int], AnswerStream] | None:
+        """Begins a streamed answer. None where words come at once: then a stream is to be read whole.
+
+        Whether sound and images come as a stream is for the upstream to say.
+        """
+        streams = self.call.envelope.stream or self.unframed or WATCHES[self.call.format].media
+        return self._begin if streams else None
+
+    def _begin(self, limit_bytes: int) -> AnswerStream:
         format_, rename = self.call.format, self.terms.rename
         watch = WATCHES[format_]
         if watch.decoder is not None:

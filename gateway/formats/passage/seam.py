@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.exchange import Call, Usage
 
 
@@ -24,6 +24,23 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     call_id: str
     created_unix_s: int
     rename: str | None = None
+    rewritten: bool = False
+    """Answers are decoded and written anew also where the formats are the same: then a stream that breaks can
+    be gone on with by another upstream."""
+
+
+class Whole(msgspec.Struct, frozen=True, gc=False):
+    """A whole answer for the client."""
+
+    body: bytes
+    usage: Usage | None
+    """None: the upstream did not tell."""
+    empty: bool = False
+    """It is well-formed, and says nothing: no word, no call, and no reason but that it came to its end."""
+    content_type: bytes | None = None
+    """What it is, where it came as something else."""
+    refusal: UpstreamError | None = None
+    """It tells, in the client's own format, that the prompt was not let through."""
 
 
 class AnswerStream(Protocol):
@@ -42,8 +59,16 @@ class AnswerStream(Protocol):
         """The stream said, as its format says it, that this was all."""
 
     @property
-    def failed(self) -> bool:
-        """The stream carried an error of the upstream."""
+    def begun(self) -> bool:
+        """Something was said: a word, a thought, a part of a call; not merely who answers."""
+
+    @property
+    def fault(self) -> UpstreamError | None:
+        """The error of the upstream that the stream carried; None: none."""
+
+    @property
+    def skipped(self) -> int:
+        """How many damaged events were left out."""
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece, return what the client gets now (may be empty). Raises UpstreamError."""
@@ -53,6 +78,9 @@ class AnswerStream(Protocol):
 
     def fail(self, error: GatewayError) -> bytes:
         """Write an error for the client; nothing that looks like a regular end follows it."""
+
+    def mend(self) -> bytes:
+        """Write what a stream lacks that has `finished` and was not `done`: its format's regular end."""
 
     def text(self) -> str:
         """Return what was generated so far, for counting."""
@@ -77,7 +105,7 @@ class Passage(Protocol):
     def unframed(self) -> bool:
         """Whether the client gets an answer as it comes that is no event stream: sound."""
 
-    def read(self, body: bytes) -> tuple[bytes, Usage | None]:
+    def read(self, body: bytes) -> Whole:
         """Turn a whole answer into the client's; raises UpstreamError when it is none."""
 
     @property

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from gateway.errors import GatewayError
+from gateway.errors import Broken, GatewayError, UpstreamError
 from gateway.exchange import Call, Format, Usage
+from gateway.formats.gemini.answer import block_in
 from gateway.formats.neutral.check import check
 from gateway.formats.neutral.codec import Codec, Heading, StreamDecoder, StreamEncoder
+from gateway.formats.neutral.conversation import Conversation
 from gateway.formats.neutral.crossing import crossing_answer, crossing_event, crossing_request
-from gateway.formats.neutral.events import Event, Faulted, whole
+from gateway.formats.neutral.events import Ended, Event, Faulted, Finished, Opened, whole
 from gateway.formats.neutral.losses import fit
+from gateway.formats.neutral.parts import ToolCall
 from gateway.formats.passage.codecs import CODECS
+from gateway.formats.passage.continued.continuation import Told
 from gateway.formats.passage.counts import COUNTED_IN, decode_count, encode_count, encode_counted
-from gateway.formats.passage.heard import Heard
-from gateway.formats.passage.seam import AnswerStream, Passage, Terms
+from gateway.formats.passage.heard import Heard, says_nothing
+from gateway.formats.passage.recast import EVENTS, JSON, read_whole
+from gateway.formats.passage.relayed import RelayedPassage
+from gateway.formats.passage.seam import AnswerStream, Passage, Terms, Whole
 from gateway.formats.vectors.embeddings import decode_embedding_answer, encode_embedding_request
 from gateway.formats.vectors.rerank import decode_rerank_answer, encode_rerank_request
-
-_JSON, _EVENTS = b"application/json", b"text/event-stream"
 
 
 def translated(call: Call, wire: Format, model: str, terms: Terms) -> Passage:
@@ -33,7 +37,22 @@ def translated(call: Call, wire: Format, model: str, terms: Terms) -> Passage:
     asked = client.decode_request(call.members)
     check(asked, call.format)
     fitting, dropped = fit(asked, call.format, wire)
-    heading = Heading(
+    heading = _heading(call, asked, model, terms)
+    members = upstream.encode_request(crossing_request(fitting))
+    sent = msgspec.structs.replace(call, format=wire, members=members, translated=True)
+    return TranslatedPassage(sent, dropped, client, upstream, heading, rewritten=terms.rewritten)
+
+
+def rewritten(passage: RelayedPassage, model: str) -> TranslatedPassage:
+    """Relay the request of `passage`, but decode its answer and write it anew. Raises BadRequest."""
+    call = passage.call
+    own = CODECS[call.format]
+    heading = _heading(call, own.decode_request(call.members), model, passage.terms)
+    return TranslatedPassage(call, passage.dropped, own, own, heading, rewritten=True)
+
+
+def _heading(call: Call, asked: Conversation, model: str, terms: Terms) -> Heading:
+    return Heading(
         id=terms.call_id.removeprefix("call_"),
         model=terms.rename or model,
         created_unix_s=terms.created_unix_s,
@@ -41,13 +60,10 @@ def translated(call: Call, wire: Format, model: str, terms: Terms) -> Passage:
         rename=terms.rename is not None,
         wants_usage=call.envelope.wants_usage,
     )
-    members = upstream.encode_request(crossing_request(fitting))
-    sent = msgspec.structs.replace(call, format=wire, members=members, translated=True)
-    return TranslatedPassage(sent, dropped, client, upstream, heading)
 
 
 class TranslatedPassage(msgspec.Struct, frozen=True, gc=False):
-    """The way of an attempt at a generative upstream that speaks another format."""
+    """The way of an attempt at a generative upstream that speaks another format, or is written anew."""
 
     call: Call
     dropped: tuple[str, ...]
@@ -55,40 +71,63 @@ class TranslatedPassage(msgspec.Struct, frozen=True, gc=False):
     upstream: Codec
     heading: Heading
     unframed: bool = False
+    rewritten: bool = False
 
     @property
     def content_type(self) -> bytes:
         """What the client is told of the answer's type."""
-        return _EVENTS if self.call.envelope.stream else _JSON
+        return EVENTS if self.call.envelope.stream else JSON
 
-    def read(self, body: bytes) -> tuple[bytes, Usage | None]:
+    @property
+    def own(self) -> bool:
+        """Whether the answer stays in its format: then it keeps what only that format says."""
+        return self.client is self.upstream
+
+    def read(self, body: bytes) -> Whole:
         """Translate a whole answer; raises UpstreamError when it is none.
 
-        A client that asked for a stream gets one, also from an upstream that had none to give.
+        A client gets a stream or none as it asked, whichever of them the upstream gave.
         """
-        completion = crossing_answer(self.upstream.decode_answer(body))
+        completion = read_whole(self.upstream, body)
+        if (block := block_in(completion.extra)) is not None:
+            raise block
+        if not self.own:
+            completion = crossing_answer(completion)
         if self.call.envelope.stream:
-            return self.client.stream_encoder(self.heading).encode(whole(completion)), completion.usage
-        return self.client.encode_answer(completion, self.heading), completion.usage
+            written = self.client.stream_encoder(self.heading).encode(whole(completion))
+        else:
+            written = self.client.encode_answer(completion, self.heading)
+        return Whole(written, completion.usage, says_nothing(completion))
 
     @property
     def stream(self) -> Callable[[int], AnswerStream] | None:
-        """Begins a streamed answer. None where none was asked for: what comes all the same is no answer."""
+        """Begins a streamed answer. None where none was asked for: what comes all the same is read whole."""
         return self._begin if self.call.envelope.stream else None
 
     def _begin(self, limit_bytes: int) -> AnswerStream:
         decoder, encoder = self.upstream.stream_decoder(limit_bytes), self.client.stream_encoder(self.heading)
+        if self.rewritten:
+            return TranslatedStream(decoder, Told(encoder), tells_faults=False, own=self.own)
         return TranslatedStream(decoder, encoder)
 
 
 class TranslatedStream:
-    """One stream, decoded from the upstream's format and encoded in the client's, event by event."""
+    """One stream, decoded from the upstream's format and encoded in the client's, event by event.
 
-    __slots__ = ("_decoder", "_encoder", "_heard")
+    With `tells_faults` an error of the upstream passes on to the client; without, whoever reads the stream
+    finds it as its `fault` and decides. `own`: both formats are the same one.
+    """
 
-    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+    __slots__ = ("_decoder", "_heard", "_own", "_skipped", "_tells_faults", "encoder")
+
+    def __init__(
+        self, decoder: StreamDecoder, encoder: StreamEncoder, *, tells_faults: bool = True, own: bool = False
+    ) -> None:
         self._decoder = decoder
-        self._encoder = encoder
+        self.encoder = encoder
+        self._tells_faults = tells_faults
+        self._own = own
+        self._skipped = 0
         self._heard = Heard()
 
     @property
@@ -98,8 +137,8 @@ class TranslatedStream:
 
     @property
     def finished(self) -> bool:
-        """The stream told a finish reason."""
-        return self._heard.finished
+        """The stream told a finish reason; the decoder may know it before it can say so."""
+        return self._heard.finished or self._decoder.finished
 
     @property
     def done(self) -> bool:
@@ -107,9 +146,19 @@ class TranslatedStream:
         return self._heard.done
 
     @property
-    def failed(self) -> bool:
-        """The stream carried an error of the upstream."""
-        return self._heard.failed
+    def begun(self) -> bool:
+        """Something was said."""
+        return self._heard.begun
+
+    @property
+    def fault(self) -> UpstreamError | None:
+        """The error of the upstream that the stream carried."""
+        return self._heard.fault
+
+    @property
+    def skipped(self) -> int:
+        """How many events were left out because nobody could have read them."""
+        return self._decoder.skipped
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the upstream's bytes, return what the client gets now (may be empty)."""
@@ -121,21 +170,56 @@ class TranslatedStream:
 
     def fail(self, error: GatewayError) -> bytes:
         """Write an error for the client."""
-        return self._encoder.fail(error)
+        return self.encoder.fail(error)
+
+    def mend(self) -> bytes:
+        """Write the end that was not said; nothing that comes later passes."""
+        if self._heard.done:
+            return b""
+        try:
+            written = self.close()
+        except UpstreamError:  # half an event: the answer was whole before it
+            written = b""
+        if self.done:
+            return written
+        end = [Ended()]
+        self._heard.add(end)
+        return written + self.encoder.encode(end)
 
     def text(self) -> str:
         """Return what was generated so far, for counting."""
         return self._heard.text()
 
     def _pass(self, events: list[Event]) -> bytes:
-        if not events or self._heard.failed:  # after an error nothing may look like a regular end
+        heard = self._heard
+        if self._decoder.skipped and not heard.done and self._lacks_a_piece(events):
+            return self._break(events)
+        if not events or heard.fault is not None or heard.done:  # after an error nothing may look like an end
             return b""
-        events = [crossing_event(event) for event in events]
-        self._heard.add(events)
-        fault = next((event for event in events if isinstance(event, Faulted)), None)
-        if fault is None:
-            return self._encoder.encode(events)
-        return self._encoder.encode(events[: events.index(fault)]) + self._encoder.fail(fault.error)
+        if not self._own:
+            events = [crossing_event(event) for event in events]
+        heard.add(events)
+        if (fault := self.fault) is None:
+            return self.encoder.encode(events)
+        at = next(at for at, event in enumerate(events) if isinstance(event, Faulted))
+        passed = self.encoder.encode(events[:at])
+        return passed + self.encoder.fail(fault) if self._tells_faults else passed
+
+    def _lacks_a_piece(self, events: Sequence[Event]) -> bool:
+        """Tell whether a damaged event was, or may have been, a piece of a call, as of one without a name.
+
+        A call that begins in the same piece of the network is taken for one that had begun.
+        """
+        new, self._skipped = self._decoder.skipped > self._skipped, self._decoder.skipped
+        opened = [event.content for event in events if isinstance(event, Opened)]
+        calls = [content for content in opened if isinstance(content, ToolCall)]
+        return not all(call.name for call in calls) or (new and (self._heard.calling or bool(calls)))
+
+    def _break(self, events: Sequence[Event]) -> bytes:
+        heard = self._heard
+        heard.add(event for event in events if not isinstance(event, Finished | Ended))
+        heard.fault = heard.fault or Broken("the upstream's stream was damaged in the middle of a call")
+        return self.encoder.fail(heard.fault) if self._tells_faults else b""
 
 
 Decode = Callable[[bytes], tuple[bytes, Usage | None]]
@@ -147,13 +231,13 @@ class ConvertedPassage(msgspec.Struct, frozen=True, gc=False):
     call: Call
     dropped: tuple[str, ...]
     decode: Decode
-    content_type: bytes = _JSON
+    content_type: bytes = JSON
     unframed: bool = False
     stream: None = None
 
-    def read(self, body: bytes) -> tuple[bytes, Usage | None]:
+    def read(self, body: bytes) -> Whole:
         """Translate the answer; raises UpstreamError when it is none."""
-        return self.decode(body)
+        return Whole(*self.decode(body))
 
 
 def _counting(call: Call, wire: Format, model: str) -> Passage:

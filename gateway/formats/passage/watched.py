@@ -1,17 +1,18 @@
 """Streams that are relayed as they are and decoded beside it: all generative ones but the chat dialect's.
 
 An event is never changed but for the model's name where a route renames it, and never held back once it is
-whole. The events are kept as they came and decoded when somebody asks what they said, usually once, at the
-end; when they outgrow a limit they are decoded in between.
+whole; one that no client can read is left out, and so is all that follows the end. The events are kept as
+they came and decoded when somebody asks what they said, usually once, at the end; when they outgrow a limit
+they are decoded in between.
 """
 
 from __future__ import annotations
 
-import msgspec
-
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import Broken, GatewayError, UpstreamError
 from gateway.exchange import Usage
+from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.whole import count_objects, is_damaged, is_object
 from gateway.formats.neutral.codec import StreamDecoder
 from gateway.formats.passage.heard import Heard
 from gateway.formats.passage.watching import Watch
@@ -20,9 +21,23 @@ RAW_LIMIT_BYTES = 32 * 1024
 
 
 class DecodedStream:
-    """One stream of a format that has a codec: its decoder says what passed."""
+    """One stream of a format that has a codec: its decoder says what passed.
 
-    __slots__ = ("_decoder", "_framer", "_heard", "_raw", "_raw_bytes", "_rename", "_watch")
+    Until something was said, each event is decoded as it comes; then an event is only seen to be one that can
+    be read. `skipped`: so many were left out because they could not.
+    """
+
+    __slots__ = (
+        "_decoder",
+        "_framer",
+        "_heard",
+        "_over",
+        "_raw",
+        "_raw_bytes",
+        "_rename",
+        "_watch",
+        "skipped",
+    )
 
     def __init__(self, watch: Watch, decoder: StreamDecoder, rename: str | None, limit_bytes: int) -> None:
         self._watch = watch
@@ -32,6 +47,8 @@ class DecodedStream:
         self._raw: list[bytes] = []
         self._raw_bytes = 0
         self._heard = Heard()
+        self._over = False
+        self.skipped = 0
 
     @property
     def usage(self) -> Usage | None:
@@ -49,31 +66,34 @@ class DecodedStream:
         return self._listen().done
 
     @property
-    def failed(self) -> bool:
-        """The stream carried an error of the upstream."""
-        return self._listen().failed
+    def begun(self) -> bool:
+        """Something was said."""
+        return self._heard.begun
+
+    @property
+    def fault(self) -> UpstreamError | None:
+        """The error of the upstream that the stream carried."""
+        return self._listen().fault
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the upstream's bytes, return what the client gets now (may be empty).
 
-        Raises Broken when a single event outgrows the limit.
+        Raises Broken when an event outgrows the limit, or cannot be understood before anything was said.
         """
         events = self._framer.feed(piece)
-        if not events:
-            return b""
-        self._keep(events)
-        if self._rename is None:
-            return events
-        return b"".join([self._watch.rename_event(event, self._rename) for event in split_events(events)])
+        return self._pass(events) if events and not self._over else b""
 
     def close(self) -> bytes:
-        """Return the last bytes once the upstream has ended: an event that only lacks its blank line."""
+        """Return the last bytes once the upstream has ended: an event that only lacks its blank line.
+
+        Google's errors may come as they are, with nothing of an event around them.
+        """
         rest = self._framer.rest()
         passed = b""
-        if rest and _is_whole(rest):
-            self._keep(rest + b"\n\n")
-            name = self._rename
-            passed = (rest if name is None else self._watch.rename_event(rest, name)) + b"\n\n"
+        if not self._over and is_object(rest):
+            self._heard.fault = self._listen().fault or fault_in(rest)
+        elif not self._over and is_object(data_of(rest)):
+            passed = self._pass(rest + b"\n\n")
         self._decode(closing=True)
         return passed
 
@@ -81,9 +101,65 @@ class DecodedStream:
         """Write an error for the client."""
         return self._watch.encode_error_event(error)
 
+    def mend(self) -> bytes:
+        """Write the end that was not said; nothing that comes later passes."""
+        end = b"" if self.done else self._watch.end
+        self._over = self._heard.done = True
+        return end
+
     def text(self) -> str:
         """Return what was generated so far, for counting."""
         return self._listen().text()
+
+    def _pass(self, events: bytes) -> bytes:
+        at = events.find(b"\n") + 1 if events.startswith(b"event: ") else 0
+        return self._hand_on(events) if count_objects(events, at) else self._readable(events)
+
+    def _readable(self, events: bytes) -> bytes:
+        """Leave out what nobody can read. Amid a call that is half of its arguments, and ends the stream."""
+        passed: list[bytes] = []
+        kept: list[bytes] = []
+        for event in split_events(events):
+            if not is_damaged(event, data_of(event)):
+                kept.append(event)
+                continue
+            self.skipped += 1
+            passed.append(self._hand_on(b"".join(kept)))
+            kept.clear()
+            if not self._over and self._listen().calling:
+                self._over = True
+                fault = self._heard.fault = Broken(
+                    "the upstream's stream was damaged in the middle of a call"
+                )
+                passed.append(self._watch.encode_error_event(fault))
+        passed.append(self._hand_on(b"".join(kept)))
+        return b"".join(passed)
+
+    def _hand_on(self, events: bytes) -> bytes:
+        """Pass events on that all can be read."""
+        if not events or self._over:
+            return b""
+        sign = self._watch.end_sign
+        if not self._heard.begun or (sign is not None and sign in events):
+            events = self._up_to_the_end(events)
+        else:
+            self._keep(events)
+        name = self._rename
+        if name is None or not events:
+            return events
+        return b"".join([self._watch.rename_event(event, name) for event in split_events(events)])
+
+    def _up_to_the_end(self, events: bytes) -> bytes:
+        """Decode event by event; what follows the last one is left out."""
+        passed: list[bytes] = []
+        for event in split_events(events):
+            passed.append(event)
+            self._raw.append(event)
+            self._decode()
+            if self._heard.done:
+                self._over = True
+                break
+        return b"".join(passed)
 
     def _keep(self, events: bytes) -> None:
         self._raw.append(events)
@@ -96,23 +172,21 @@ class DecodedStream:
         return self._heard
 
     def _decode(self, *, closing: bool = False) -> None:
-        """Decode what was kept. What the decoder cannot read passed all the same: it only goes uncounted."""
+        """Decode what was kept. What the decoder cannot read passed all the same: it only goes uncounted.
+
+        Raises Broken before anything was said: the client has nothing yet, another upstream may do better.
+        """
         decoder = self._decoder
         if decoder is None:
             return
+        raw, self._raw = self._raw, []
+        self._raw_bytes = 0
         try:
-            if self._raw:
-                self._heard.add(decoder.feed(b"".join(self._raw)))
+            if raw:
+                self._heard.add(decoder.feed(b"".join(raw)))
             if closing:
                 self._heard.add(decoder.close())
         except UpstreamError:
             self._decoder = None
-        self._raw.clear()
-        self._raw_bytes = 0
-
-
-def _is_whole(event: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(data_of(event)), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+            if not self._heard.begun:
+                raise

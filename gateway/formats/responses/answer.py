@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import Failed, UpstreamError
+from gateway.errors import BadAnswer, UpstreamError
 from gateway.exchange import Usage
+from gateway.formats.errors import told
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob
@@ -79,9 +80,7 @@ def decode_answer(body: bytes) -> Completion:
     try:
         return read_response(value)
     except msgspec.ValidationError as error:
-        raise Failed(
-            f"the upstream's answer is not what its format promises: {error}", code="upstream_bad_answer"
-        ) from None
+        raise BadAnswer(f"the upstream's answer is not what its format promises: {error}") from None
 
 
 def read_response(value: Any) -> Completion:
@@ -126,13 +125,8 @@ def read_extra(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_error(error: Any) -> UpstreamError:
     """Read the error of an answer that failed, whatever its shape."""
-    if not isinstance(error, dict):
-        return fault("", error if isinstance(error, str) else "the upstream's answer failed")
-    code, message = error.get("code") or error.get("type"), error.get("message")
-    return fault(
-        code if isinstance(code, str) else "",
-        message if isinstance(message, str) else "the upstream's answer failed",
-    )
+    code, message, status = told.read_error(error) if isinstance(error, dict | str) else ("", "", 0)
+    return fault(code, message or "the upstream's answer failed", status)
 
 
 def finish_of(answer: Answer, parts: Sequence[Part]) -> tuple[Finish | None, str]:

@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.errors import Broken
 from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.whole import is_object
 from gateway.formats.neutral.completion import TokenLogprob
 from gateway.formats.neutral.events import (
     Began,
@@ -75,7 +76,8 @@ class StreamReader:
         self._done: set[int] = set()
         self._told: list[Part] = []
         self._began = False
-        self._over = False
+        self._over = self.finished = False
+        self.skipped = 0
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next bytes, return what they say. Raises Broken for events that are none."""
@@ -101,14 +103,16 @@ class StreamReader:
     def _take(self, data: bytes) -> None:
         try:
             chunk = _decoder.decode(data)
-            take = _TAKEN.get(chunk.type)
+            take = _TAKEN.get(chunk.type or ("error" if chunk.error else ""))
             if take is not None and not self._over:
                 take(self, chunk)
         except msgspec.ValidationError as error:
-            if not _is_unknown(data):
+            if not is_object(data):
+                self.skipped += 1
+            elif not _is_unknown(data):
                 raise Broken(f"the upstream sent an event that its format does not know: {error}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Broken(f"the upstream sent an event that is not JSON: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.skipped += 1
 
     # What the events of the response say.
 
@@ -144,7 +148,7 @@ class StreamReader:
         if finish is None:
             raise msgspec.ValidationError(f"the end of a stream cannot have the status {finish_raw!r}")
         self._events += [Finished(finish, finish_raw), Ended(read_extra(chunk.response or {}))]
-        self._over = True
+        self._over = self.finished = True
 
     def failed(self, chunk: Chunk) -> None:
         """Take a failure; `response.failed` repeats what `error` has said."""

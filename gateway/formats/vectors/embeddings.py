@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from gateway.errors import BadRequest, Failed, Unsupported
+from gateway.errors import BadAnswer, BadRequest, Unsupported
 from gateway.exchange import Format, Usage
 from gateway.formats.neutral.reading import read_answer, read_members
 from gateway.formats.vectors.neutral import Texts, Truncation, Vectors
@@ -218,10 +218,7 @@ def decode_embedding_answer(
     texts = read_texts(members)
     found = read_vectors(body, wire)
     if len(found.vectors) != len(texts.texts):
-        raise Failed(
-            f"the upstream gave {len(found.vectors)} vectors for {len(texts.texts)} texts",
-            code="upstream_bad_answer",
-        )
+        raise BadAnswer(f"the upstream gave {len(found.vectors)} vectors for {len(texts.texts)} texts")
     tokens = found.usage.input_tokens if found.usage else 0
     packed = texts.encoding == "base64"
     answer = {
@@ -246,7 +243,7 @@ def pack(vector: list[float]) -> str:
     try:
         return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     except OverflowError:
-        raise Failed("the upstream gave a vector beyond 32-bit floats", code="upstream_bad_answer") from None
+        raise BadAnswer("the upstream gave a vector beyond 32-bit floats") from None
 
 
 def _read_cohere(body: bytes) -> list[list[float]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import BadRequest, Failed, Unsupported
+from gateway.errors import BadAnswer, BadRequest, Unsupported
 from gateway.exchange import Format, Usage
 from gateway.formats.neutral.reading import read_answer, read_members
 from gateway.formats.vectors.usage import read_vector_usage
@@ -92,7 +92,7 @@ def decode_rerank_answer(
     results: list[dict[str, object]] = []
     for item in ranked:
         if not 0 <= item.index < len(documents):
-            raise Failed("the upstream ranked a document that was not sent", code="upstream_bad_answer")
+            raise BadAnswer("the upstream ranked a document that was not sent")
         result: dict[str, object] = {"index": item.index, "relevance_score": item.relevance_score}
         if seen.return_documents:
             given = documents[item.index]

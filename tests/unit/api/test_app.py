@@ -10,17 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from unit.stand_ins import WHOLE, FakeAnswer, route, streaming, target
+from unit.stand_ins import WHOLE, FakeAnswer, route, routing, runtime, streaming, target
 
 from gateway.app import build_app
 from gateway.flights import Flights
-from gateway.identity.directory import KeyDirectory
-from gateway.identity.gate import Identity
 from gateway.identity.keys import digest_of, mint_key
-from gateway.routing.routes import Routes
-from gateway.runtime import PartState, Runtime
+from gateway.runtime import PartState
 from gateway.server.connection import DISCONNECT, Disconnect
-from gateway.stages.receive import Intake
 from gateway.stores import StoredKey
 from gateway.telemetry.books import Books
 from gateway.telemetry.logs import AccessLog
@@ -51,10 +47,9 @@ class Place:
             metrics = Metrics()
             books = Books(metrics, AccessLog(io.StringIO()), len)
             asked = target("b", self.answer)
-            routes = Routes([route("fast", asked), route("gpt-4", asked), route("any/*", asked)])
-            identity = Identity(KeyDirectory(KEYS, {"acme": ("*",)}, None))
-            runtime = Runtime(routes, identity, Intake(10_000, 1), books, metrics, self.flights, self.parts)
-            app = build_app(lambda: runtime)
+            decided = routing(route("fast", asked), route("gpt-4", asked), route("any/*", asked))
+            whole = runtime(KEYS, decided, books, metrics=metrics, flights=self.flights, parts=self.parts)
+            app = build_app(lambda: whole)
 
             async def served(scope: Any, receive: Any, send: Any) -> None:
                 scope.setdefault("extensions", {})[DISCONNECT] = Disconnect()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.api.calls import Client, new_call_id
+from gateway.api.calls import Client, headers_of, new_call_id
 from gateway.exchange import Reply
 
 
@@ -85,3 +85,10 @@ def test_a_client_that_cannot_be_reached_ends_the_body(fail_at: int) -> None:
     with pytest.raises(ConnectionResetError):
         delivered(sent, Reply(200, [], pieces()))
     assert pieces.ended
+
+
+def test_of_a_header_that_comes_in_several_lines_none_is_lost() -> None:
+    wanted = {b"x-forebay-sensitivity": "x-forebay-sensitivity"}
+    lines = [(b"x-forebay-sensitivity", b"restricted"), (b"a", b"b"), (b"x-forebay-sensitivity", b"")]
+    assert headers_of(lines, wanted) == {"x-forebay-sensitivity": "restricted, "}
+    assert headers_of(lines[:2], wanted) == {"x-forebay-sensitivity": "restricted"}

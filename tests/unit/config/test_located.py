@@ -30,6 +30,10 @@ class Outer(Spec, frozen=True, kw_only=True):
     by_name: dict[Annotated[str, Meta(pattern="^[a-z.]+$")], Inner] = field(default_factory=dict)
 
 
+class Short(Spec, frozen=True, kw_only=True):
+    order: Literal["first", "last"] | Inner | None = None
+
+
 @pytest.fixture
 def read(tmp_path):
     def _read(text: str, env: dict[str, str] | None = None, of: type = Outer):
@@ -69,6 +73,24 @@ by_name: {a.b: {backend: x}}
         targets=(Inner(backend="007", weight=3),),
         by_name={"a.b": Inner(backend="x")},
     )
+
+
+def test_a_value_may_be_written_as_one_word_or_as_fields(read):
+    assert read("order: last", of=Short).value.order == "last"
+    assert read("order: {backend: b}", of=Short).value.order == Inner(backend="b")
+    assert read("order: ~", of=Short).value.order is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("order: lst", 'order: "lst" is not a known value, did you mean "last"?'),
+        ("order: {bckend: b}", 'order: unknown field "bckend", did you mean "backend"?'),
+        ("order: [first]", "order: expected one word, got a list"),
+    ],
+)
+def test_what_is_neither_word_nor_fields_is_located(problems, text, expected):
+    assert problems(text, of=Short)[0] == f"a.yaml:1 {expected}"
 
 
 def test_a_name_with_nothing_under_it_is_empty(read):

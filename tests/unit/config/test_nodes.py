@@ -5,6 +5,7 @@ import pytest
 from gateway.config import nodes
 from gateway.errors import ConfigError
 
+SPACES = "indent with spaces: there is a tab"
 TAB = "found a tab character that violates indentation"
 
 
@@ -44,7 +45,12 @@ def test_an_empty_document_is_an_empty_scalar(text):
         ("a: *nope\n", 'a.yaml:1: "*nope" has no "&nope" before it'),
         ("a: &x [*x]\n", 'a.yaml:1: "*x" has no "&x" before it'),
         ("[a]: 1\n", 'a.yaml:1: a name must be plain text, put one like "*" or "[x]" in quotes'),
-        ("a: 1\n\tb: 2\n", "a.yaml:2: not YAML: while scanning a plain scalar, " + TAB),
+        ("a: 1\n\tb: 2\n", "a.yaml:2: not YAML: while scanning a plain scalar, " + TAB + ", " + SPACES),
+        (
+            "a: {}\n\tb: 2\n",
+            "a.yaml:2: not YAML: while scanning for the next token, "
+            "found character that cannot start any token, " + SPACES,
+        ),
         ("[" * 5000, "a.yaml:1: nested deeper than 32 levels"),
     ],
 )

@@ -5,8 +5,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.config.located import load
-from gateway.config.resolve import BackendSettings, RouteSettings, TargetSettings, load_presets, resolve
+from gateway.config.reliability import BreakerSpec, ConcurrencySpec, ProbeSpec
+from gateway.config.resolve import BREAKER, BackendSettings, load_presets, resolve
 from gateway.config.routing import PresetSpec, RoutingSpec
+from gateway.config.ways import RouteSpec, TargetSpec
 from gateway.errors import ConfigErrors
 from gateway.exchange import Credential, Timeouts
 
@@ -171,7 +173,7 @@ def test_without_any_key_only_the_backend_that_stands_alone_is_active(resolved):
     got = resolved(ENABLED)
     assert list(got.backends) == ["local"]
     assert got.routes == {
-        "default": RouteSettings("default", "any", "upstream", (TargetSettings("local", "small"),))
+        "default": RouteSpec(description="any", targets=(TargetSpec(backend="local", model="small"),))
     }
     assert got.notes == [
         "backend openai is off: OPENAI_API_KEY is not set",
@@ -185,18 +187,76 @@ def test_with_keys_targets_keep_their_order_and_the_lonely_backend_steps_back(re
     got = resolved(ENABLED, {"OPENAI_API_KEY": "o", "M": "m"})
     assert list(got.backends) == ["openai", "mistral"]
     assert got.routes["default"].targets == (
-        TargetSettings("openai", "big"),
-        TargetSettings("mistral", "mid"),
+        TargetSpec(backend="openai", model="big"),
+        TargetSpec(backend="mistral", model="mid"),
     )
-    assert got.routes["gpt-*"] == RouteSettings("gpt-*", "", "route", (TargetSettings("openai", None),))
-    assert got.routes["mid"].targets == (TargetSettings("mistral", "mid"),)
+    assert got.routes["gpt-*"] == RouteSpec(answer_model="route", targets=(TargetSpec(backend="openai"),))
+    assert got.routes["mid"].targets == (TargetSpec(backend="mistral"),)
     assert got.notes == ["backend local is off: other backends are active"]
 
 
-def test_any_glob_passes_the_requested_name_on(resolved):
-    routes = "".join(f'  "{name}": {{targets: [{{backend: b}}]}}\n' for name in ("o[13]*", "x?", "y*"))
-    text = "backends: {b: {preset: llamacpp}}\nroutes:\n" + routes
-    assert {route.targets for route in resolved(text).routes.values()} == {(TargetSettings("b", None),)}
+def test_a_breaker_is_inherited_field_by_field(resolved):
+    text = """
+breaker: {consecutive: 3, slow_ms: 900}
+backends:
+  b: {preset: llamacpp, breaker: {consecutive: 7, jitter: 0}}
+  c: {preset: llamacpp}
+"""
+    backends = resolved(text + ROUTE).backends
+    assert backends["b"].breaker == BreakerSpec(
+        consecutive=7, error_rate=0.5, min_calls=10, window_s=30, slow_ms=900, cool_down_s=10, jitter=0
+    )
+    assert (backends["c"].breaker.consecutive, backends["c"].breaker.jitter) == (3, 0.2)
+    assert resolved("backends: {b: {preset: llamacpp}}" + ROUTE).backends["b"].breaker == BREAKER
+
+
+@pytest.mark.parametrize(
+    ("backend", "probe"),
+    [
+        ("{preset: llamacpp}", None),
+        ("{preset: llamacpp, self_hosted: true}", ProbeSpec()),
+        ("{preset: llamacpp, self_hosted: true, probe: {every_s: 1}}", ProbeSpec(every_s=1.0)),
+        ("{preset: llamacpp, probe: {path: /up}}", ProbeSpec(path="/up")),
+        ("{provider: scripted, script: s.yaml, self_hosted: true}", None),
+    ],
+)
+def test_what_is_self_hosted_is_probed(resolved, backend, probe):
+    assert resolved(f"backends: {{b: {backend}}}" + ROUTE).backends["b"].probe == probe
+
+
+def test_any_backend_may_say_where_it_is_and_how_much_it_takes(resolved):
+    text = "backends: {b: {preset: openai, region: eu-west, self_hosted: true, concurrency: {max_calls: 4}}}"
+    backend = resolved(text + ROUTE, {"OPENAI_API_KEY": "k"}).backends["b"]
+    assert (backend.region, backend.self_hosted) == ("eu-west", True)
+    assert backend.concurrency == ConcurrencySpec(max_calls=4)
+
+
+def test_what_is_said_of_models_tasks_and_data_is_there(resolved):
+    text = """
+models: {"gpt-*": {context_tokens: 8000}}
+tasks: {code: {keywords: [python]}}
+classifier: {route: r}
+sensitivity: {labels: {pii: {detect: [email]}}}
+backends: {b: {preset: llamacpp}}
+"""
+    got = resolved(text + ROUTE)
+    assert got.models["gpt-*"].context_tokens == 8000
+    assert got.tasks["code"].keywords == ("python",)
+    assert got.sensitivity.labels["pii"].detect == ("email",)
+    assert got.classifier is not None
+
+
+def test_a_classifier_goes_with_its_route(resolved):
+    text = """
+tasks: {code: {keywords: [python]}}
+classifier: {route: small}
+backends: {b: {preset: llamacpp}, o: {preset: openai, enabled: with_key}}
+routes: {r: {targets: [{backend: b}]}, small: {targets: [{backend: o}]}}
+"""
+    got = resolved(text)
+    assert got.classifier is None
+    assert got.notes[-1] == "the classifier is off: route small is"
+    assert resolved(text, {"OPENAI_API_KEY": "k"}).classifier.route == "small"
 
 
 @pytest.mark.parametrize(
@@ -264,9 +324,8 @@ def test_any_glob_passes_the_requested_name_on(resolved):
             "backends.b.auth: there are credentials as well, remove one of them",
         ),
         (
-            "{preset: openai, region: eu}",
-            "backends.b.region: region belongs to provider vertex or vertex_anthropic or bedrock, "
-            "not openai_compatible, " + REMOVE,
+            "{provider: scripted, script: s, probe: {}}",
+            "backends.b.probe: a scripted backend has no probe, remove it",
         ),
         (
             "base_url: ftp://x",

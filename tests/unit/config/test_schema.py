@@ -9,13 +9,12 @@ import pytest
 import yaml
 from msgspec import Meta
 
+from gateway.compose.reading import SCHEMAS
 from gateway.config import schema
-from gateway.config.routing import PresetSpec, RoutingSpec
 from gateway.config.spec import Secret, Spec
-from gateway.policy.tenants import TenantsSpec
 
 ROOT = Path(__file__).parents[3]
-SPECS = {"routing": RoutingSpec, "presets": dict[str, PresetSpec], "tenants": TenantsSpec}
+SPECS = SCHEMAS
 
 
 class Small(Spec, frozen=True, kw_only=True):

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from gateway.config.located import load
-from gateway.config.resolve import TargetSettings, load_presets, resolve
+from gateway.config.resolve import load_presets, resolve
 from gateway.config.routing import RoutingSpec
+from gateway.config.ways import TargetSpec
 
 ROOT = Path(__file__).parents[3]
-LOCAL = (TargetSettings("local", "smollm2-135m-instruct"),)
+LOCAL = (TargetSpec(backend="local", model="smollm2-135m-instruct"),)
 
 
 def resolved(env):

@@ -6,9 +6,14 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
+from rig import recordings
+from rig.recordings import Recording, parameters
 
 from gateway.formats.envelope import decode_members
 from gateway.formats.prompt import decode_prompt
+
+LONGEST_WORD = 200
 
 
 def prompt_of(request: dict[str, Any]) -> tuple[str, int]:
@@ -76,3 +81,33 @@ def test_what_cannot_be_read_counts_as_it_stands() -> None:
 def test_messages_of_another_type_are_no_messages() -> None:
     assert prompt_of({"messages": "hello"}) == ("hello", 0)
     assert prompt_of({"messages": None}) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"image": {"source": {"bytes": "AAAA"}}},
+        {"thinking": "hm", "signature": "AAAA"},
+        {"text": "hm", "thoughtSignature": "AAAA"},
+        {"summary": [], "encrypted_content": "AAAA"},
+        {"reasoningContent": {"redactedContent": "AAAA"}},
+    ],
+)
+def test_bytes_and_seals_are_no_text(part: dict[str, Any]) -> None:
+    assert "AAAA" not in prompt_of({"model": "m", "messages": [{"content": [part]}]})[0]
+
+
+def test_a_tools_parameter_counts_whatever_its_name() -> None:
+    properties = {"signature": {"type": "string", "description": "of the letter"}}
+    asked = {"model": "m", "tools": [{"input_schema": {"properties": properties}}]}
+    assert prompt_of(asked)[0] == "of the letter"
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize("recording", parameters(recordings.load("bedrock.converse")))
+def test_what_is_recorded_has_no_base64_in_its_text(recording: Recording) -> None:
+    if recording.request is None:
+        pytest.skip("its request was not recorded")
+    members = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in recording.request.items()}
+    longest = max(map(len, decode_prompt(members)[0].split()), default=0)
+    assert longest < LONGEST_WORD

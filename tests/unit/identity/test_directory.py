@@ -17,7 +17,7 @@ from gateway.identity.keys import digest_of, mint_key
 from gateway.stores import StoredKey
 from gateway.stores.keys_memory import MemoryKeyStore
 
-TENANTS = {"acme": ("fast", "gpt-*")}
+TENANTS = {"acme": Caller("acme", "", (("fast", "gpt-*"),))}
 SECRET = mint_key()
 
 
@@ -45,6 +45,14 @@ def directory(*static: StoredKey, store: MemoryKeyStore | None = None) -> KeyDir
 
 def test_a_static_key_stands_for_its_caller_with_both_layers_of_routes() -> None:
     assert directory(key()).identify(SECRET, 0) == Caller("acme", "key_1", (("fast", "gpt-*"), ("gpt-*",)))
+
+
+def test_a_key_stands_for_all_that_its_tenant_is() -> None:
+    acme = Caller("acme", "", (("*",),), tags=("gold",), features=("x",), priority="batch", share=3.0)
+    known = KeyDirectory([key()], {"acme": acme}, None)
+    found = known.identify(SECRET, 0)
+    assert found == msgspec.structs.replace(acme, key="key_1", routes=(("*",), ("gpt-*",)))
+    assert known.identify(SECRET, 0) is found
 
 
 def test_an_operators_own_secret_of_any_form_works() -> None:
@@ -224,7 +232,7 @@ def test_a_new_configuration_starts_with_what_is_known_of_the_store() -> None:
     old = directory(store=store)
     old.refresh()
     store.down = True
-    new = old.revised([key(added, "static")], {"acme": ("slow",)})
+    new = old.revised([key(added, "static")], {"acme": Caller("acme", "", (("slow",),))})
     caller = new.identify(SECRET, 0)
     assert caller is not None
     assert caller.routes == (("slow",), ("gpt-*",))

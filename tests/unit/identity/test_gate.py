@@ -18,6 +18,7 @@ from gateway.stores import StoredKey
 from gateway.stores.keys_memory import MemoryKeyStore
 
 SECRET, REVOKED, EXPIRED, UNKNOWN = (mint_key() for _ in range(4))
+ACME = Caller("acme", "", (("*",),))
 ANN = Caller("acme", "sub:ann")
 
 
@@ -46,7 +47,7 @@ class OneToken:
 @pytest.fixture
 def identity() -> Identity:
     static = [key(SECRET), key(REVOKED, revoked=True), key(EXPIRED, expires_unix_s=50)]
-    return Identity(KeyDirectory(static, {"acme": ("*",)}, None), OneToken())
+    return Identity(KeyDirectory(static, {"acme": ACME}, None), OneToken())
 
 
 def identify(identity: Identity, authorization: str | None) -> Caller:
@@ -98,7 +99,7 @@ def test_a_token_is_looked_up_after_it_was_verified_once(identity: Identity) -> 
 
 
 def test_an_operators_key_may_look_like_a_token() -> None:
-    only = Identity(KeyDirectory([key("x.y.z")], {"acme": ("*",)}, None), OneToken())
+    only = Identity(KeyDirectory([key("x.y.z")], {"acme": ACME}, None), OneToken())
     assert identify(only, "Bearer x.y.z").key == "x.y.z"
 
 
@@ -109,7 +110,7 @@ def test_what_is_down_is_not_a_refusal(identity: Identity) -> None:
 
 def test_a_key_made_just_now_works_at_once() -> None:
     store, fresh = MemoryKeyStore(), mint_key()
-    known = Identity(KeyDirectory([], {"acme": ("*",)}, store))
+    known = Identity(KeyDirectory([], {"acme": ACME}, store))
     with pytest.raises(Unauthenticated):
         identify(known, f"Bearer {fresh}")
     store.add(key(fresh))

@@ -28,7 +28,7 @@ from gateway.identity import tokens
 from gateway.identity.keys import digest_of
 from gateway.identity.tokens import TokenVerifier
 
-TENANTS = {"acme": ("fast", "gpt-*")}
+TENANTS = {"acme": Caller("acme", "", (("fast", "gpt-*"),), tags=("gold",))}
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 
 
@@ -146,7 +146,7 @@ def identify(verifier: TokenVerifier, *shown: str) -> Any:
 )
 def test_a_good_token_stands_for_its_subject(server: KeyServer, key: str, algorithm: str) -> None:
     caller = identify(verifier(server), token(server, key, algorithm))
-    assert caller == Caller("acme", "sub:ann", (("fast", "gpt-*"),))
+    assert caller == Caller("acme", "sub:ann", (("fast", "gpt-*"),), tags=("gold",))
     assert server.asked == ["/keys"]
 
 
@@ -429,7 +429,7 @@ def test_a_new_configuration_starts_with_the_keys_already_fetched(server: KeySer
     old = verifier(server)
     assert identify(old, token(server)) is not None
     server.status = 500
-    new = old.revised([issuer(server, audience="other")], {"acme": ("slow",)})
+    new = old.revised([issuer(server, audience="other")], {"acme": Caller("acme", "", (("slow",),))})
     assert identify(new, token(server)) is None
     assert identify(new, token(server, aud="other")).routes == (("slow",),)
     elsewhere = old.revised([issuer(server, jwks_url=f"{server.url}/elsewhere")], TENANTS)

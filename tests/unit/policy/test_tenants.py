@@ -7,6 +7,7 @@ import pytest
 
 from gateway.config.located import load
 from gateway.errors import ConfigErrors
+from gateway.exchange import Caller
 from gateway.policy import tenants
 from gateway.policy.tenants import IssuerSpec, StaticKey, TenantsSpec
 from gateway.protocols import KeyRecord
@@ -45,12 +46,40 @@ tenants:
       - {{id: app, digest: sha256:{B.upper()}}}
   other:
 """)
-    assert got.tenants == {"acme": ("fast", "gpt-*"), "other": ("*",)}
+    assert got.tenants == {
+        "acme": Caller("acme", "", (("fast", "gpt-*"),)),
+        "other": Caller("other", "", (("*",),)),
+    }
     assert got.keys == (
         StaticKey("ci", "acme", bytes.fromhex(A), ("fast",), 1_798_761_600),
         StaticKey("app", "acme", bytes.fromhex(B), ("*",), None),
     )
     assert got.issuers == ()
+
+
+def test_what_rules_and_queues_ask_of_a_tenant_is_there(compiled):
+    text = "{tags: [gold, eu], features: [new_models], priority: batch, share: 2.5}"
+    assert compiled(f"tenants: {{t: {text}}}").tenants["t"] == Caller(
+        tenant="t",
+        key="",
+        routes=(("*",),),
+        tags=("gold", "eu"),
+        features=("new_models",),
+        priority="batch",
+        share=2.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("share: 0", 'share: "0" is out of range, it must be more than 0'),
+        ("priority: urgent", 'priority: "urgent" is not a known value, known: batch, interactive'),
+        ("tags: [two words]", "tags[0]: this text is not allowed here, it must match ^[!-~]{1,128}$"),
+    ],
+)
+def test_what_a_tenant_cannot_be_is_located(problems, written, expected):
+    assert problems(f"tenants:\n  t: {{{written}}}") == [f"tenants.yaml:2 tenants.t.{expected}"]
 
 
 def test_a_static_key_is_a_key_record(compiled):
@@ -175,5 +204,5 @@ def test_a_file_without_tenants_is_an_error(problems):
 
 def test_the_shipped_file_has_one_tenant_that_may_use_every_route():
     got = tenants.compile(load(ROOT / "policies" / "tenants.yaml", TenantsSpec, {}))
-    assert got.tenants == {"default": ("*",)}
+    assert got.tenants == {"default": Caller("default", "", (("*",),))}
     assert got.keys == ()

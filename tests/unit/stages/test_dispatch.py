@@ -17,9 +17,9 @@ from unit.stand_ins import (
     WHOLE,
     FakeAnswer,
     call,
+    candidate,
     plan_of,
     record,
-    route,
     sent_to,
     streaming,
     target,
@@ -38,12 +38,13 @@ from gateway.errors import (
     UpstreamError,
 )
 from gateway.exchange import Call, Record, Usage
-from gateway.routing.routes import Course, Plan, Target
+from gateway.routing.routes import Candidate, Target
 from gateway.stages.dispatch import Outcome, dispatch
 
 
-def dispatched(*targets: Target, of: Call | None = None, into: Record | None = None) -> Outcome:
-    return asyncio.run(dispatch(of or call(), plan_of(*targets), into or record()))
+def dispatched(*asked: Target | Candidate, of: Call | None = None, into: Record | None = None) -> Outcome:
+    of = of or call()
+    return asyncio.run(dispatch(of, plan_of(of, *asked), into or record()))
 
 
 def error_answer(status: int, body: Any = None) -> FakeAnswer:
@@ -57,15 +58,14 @@ def well(name: str = "second") -> Target:
 def test_the_first_target_that_accepts_is_the_last_one_asked() -> None:
     first, second, seen = target("first", FakeAnswer()), well(), record()
     outcome = dispatched(first, second, into=seen)
-    assert (outcome.target, outcome.status, outcome.body, outcome.opened) == (first, 200, WHOLE, None)
-    assert outcome.usage == seen.usage == Usage(9, 3)
+    assert (outcome.backend, outcome.status, outcome.body, outcome.opened) == ("first", 200, WHOLE, None)
     assert sent_to(second) == []
-    assert [(attempt.backend, attempt.model, attempt.cause) for attempt in seen.attempts] == [
-        ("first", "fast", "")
-    ]
+    (attempt,) = seen.attempts
+    assert (attempt.backend, attempt.model, attempt.cause, attempt.why) == ("first", "fast", "", "first")
+    assert outcome.usage == attempt.usage == Usage(9, 3)
     assert seen.first_byte_s is not None
-    assert seen.transcript is not None
-    assert seen.transcript() == "Hello, world"
+    assert attempt.transcript is not None
+    assert attempt.transcript() == "Hello, world"
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,29 @@ def test_the_first_target_that_accepts_is_the_last_one_asked() -> None:
         (FakeAnswer([WHOLE[:9], Broken("cut")]), "upstream_answer_cut"),
         (FakeAnswer([TimedOut("silent")]), "upstream_timeout"),
         (FakeAnswer([Broken("cut")], headers=SSE_TYPE), "upstream_answer_cut"),
-        (FakeAnswer([], headers=SSE_TYPE), "upstream_empty"),
+        (FakeAnswer([], headers=SSE_TYPE), "upstream_bad_answer"),
         (FakeAnswer([Broken("cut")], status=500), "upstream_failed"),
     ],
 )
 def test_before_the_first_byte_the_next_target_is_tried(failure: Any, cause: str) -> None:
     first, second, seen = target("first", failure), well(), record()
-    assert dispatched(first, second, into=seen).target is second
+    assert dispatched(first, second, into=seen).backend == "second"
     assert [(attempt.backend, attempt.cause) for attempt in seen.attempts] == [
         ("first", cause),
         ("second", ""),
     ]
     if isinstance(failure, FakeAnswer):
         assert failure.closed == 1
+
+
+def test_after_a_stream_without_a_byte_the_next_target_is_tried() -> None:
+    seen, answer = record(), FakeAnswer([], headers=SSE_TYPE)
+    outcome = dispatched(
+        target("first", answer), target("second", streaming()), of=call(stream=True), into=seen
+    )
+    assert outcome.backend == "second"
+    assert [attempt.cause for attempt in seen.attempts] == ["upstream_empty", ""]
+    assert answer.closed == 1
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
@@ -121,80 +131,83 @@ def test_when_all_targets_fail_the_last_one_is_heard() -> None:
             target("second", error_answer(529, chat.error("second is full"))),
             into=seen,
         )
-    assert len(seen.attempts) == 2
-    assert seen.usage is None
-    assert seen.transcript is not None
-    assert seen.transcript() == ""
+    assert [attempt.backend for attempt in seen.attempts] == ["first", "second"]
+    assert [(attempt.usage, attempt.transcript) for attempt in seen.attempts] == [(None, None)] * 2, (
+        "unbilled"
+    )
 
 
-def test_a_stream_is_accepted_at_its_first_bytes_and_stays_open() -> None:
+def test_a_stream_is_accepted_at_its_first_content_and_stays_open() -> None:
     answer = streaming(*STREAM)
     outcome = dispatched(target("first", answer), of=call(stream=True))
     assert outcome.opened is not None
-    assert outcome.opened.first == STREAM[0]
+    assert outcome.opened.held == b"".join(STREAM[:2]), "who answers, and its first word"
     assert outcome.opened.answer is answer
     assert outcome.usage is None
     assert answer.closed == 0
+    assert answer.is_over is not None
+    assert not answer.is_over()
 
 
-@pytest.mark.parametrize("first", [b"data: {}\n\n", b": hello\n\n", b"event: x\ndata: {}\n\n"])
+@pytest.mark.parametrize("first", [b"", b": hello\n\n", b"event: x\n", b"id: 1\n", b"retry: 9\n"])
 def test_a_stream_that_is_labelled_as_json_is_a_stream(first: bytes) -> None:
-    outcome = dispatched(target("first", FakeAnswer([first], headers=JSON_TYPE)), of=call(stream=True))
+    pieces = [first + STREAM[0], *STREAM[1:]]
+    outcome = dispatched(target("first", FakeAnswer(pieces, headers=JSON_TYPE)), of=call(stream=True))
     assert outcome.opened is not None
 
 
-def test_a_whole_answer_to_a_request_for_a_stream_is_whole() -> None:
+def test_a_whole_answer_to_a_request_for_a_stream_is_told_as_one() -> None:
     outcome = dispatched(target("first", FakeAnswer([WHOLE[:30], WHOLE[30:]])), of=call(stream=True))
-    assert (outcome.body, outcome.opened) == (WHOLE, None)
+    assert outcome.opened is None
+    assert outcome.body.startswith(b"data: {")
+    assert outcome.body.endswith(b"data: [DONE]\n\n")
+    assert outcome.usage == Usage(9, 3)
 
 
 def test_what_the_passage_and_the_host_leave_out_is_told_together() -> None:
     host = Mistral("m", Host("http://m/v1", ("chat",)))
     first = target("first", FakeAnswer())
-    deployment = msgspec.structs.replace(first.deployment, backend=host)
-    asked = msgspec.structs.replace(first, deployment=deployment)
+    chosen = candidate(first)
+    site = msgspec.structs.replace(first.site, backend=host)
+    chosen = msgspec.structs.replace(chosen, deployment=msgspec.structs.replace(chosen.deployment, site=site))
     seen = record()
     members = {"max_tokens": 9, "top_k": 3, "metadata": {"user_id": "joe"}}
-    outcome = dispatched(asked, of=call("messages", **members), into=seen)
+    outcome = dispatched(chosen, of=call("messages", **members), into=seen)
     assert outcome.dropped == seen.dropped == ("top_k", "user")
     assert seen.translated_to == "chat"
 
 
 def test_a_target_that_cannot_express_a_call_is_passed_over_unasked() -> None:
     first, second, seen = target("first", FakeAnswer()), well(), record()
-    plan = Plan(route("fast", first, second), (Course(first, "up", "messages"), Course(second, "up", "chat")))
-    outcome = asyncio.run(dispatch(call(n=2), plan, seen))
-    assert outcome.target is second
+    outcome = dispatched(candidate(first, "messages"), second, of=call(n=2), into=seen)
+    assert outcome.backend == "second"
     assert sent_to(first) == []
     assert [attempt.cause for attempt in seen.attempts] == ["unsupported_call", ""]
 
 
 def test_of_a_targets_formats_the_first_that_can_express_the_call_is_used() -> None:
     asked = target("first", FakeAnswer())
-    plan = Plan(route("fast", asked), (Course(asked, "up", "responses"), Course(asked, "up", "chat")))
     members = {"max_tokens": 99, "stop_sequences": ["END"]}
-    outcome = asyncio.run(dispatch(call("messages", **members), plan, seen := record()))
-    assert outcome.target is asked
+    chosen = candidate(asked, "responses", "chat")
+    outcome = dispatched(chosen, of=call("messages", **members), into=(seen := record()))
+    assert outcome.backend == "first"
     assert seen.translated_to == "chat"
+    assert [attempt.cause for attempt in seen.attempts] == ["unsupported_call", ""]
     assert json.loads(sent_to(asked)[0].body)["stop"] == ["END"]
 
 
 def test_a_target_that_failed_is_not_asked_again_in_another_format() -> None:
     asked, second = target("first", error_answer(500)), well()
-    courses = (Course(asked, "up", "responses"), Course(asked, "up", "chat"), Course(second, "up", "chat"))
-    plan = Plan(route("fast", asked, second), courses)
-    outcome = asyncio.run(dispatch(call("messages", max_tokens=99), plan, record()))
-    assert outcome.target is second
+    of = call("messages", max_tokens=99)
+    outcome = dispatched(candidate(asked, "responses", "chat"), second, of=of)
+    assert outcome.backend == "second"
     assert len(sent_to(asked)) == 1
 
 
 def test_when_no_target_can_express_a_call_the_first_reason_is_told() -> None:
     first, second = target("first"), target("second")
-    plan = Plan(
-        route("fast", first, second), (Course(first, "up", "messages"), Course(second, "up", "converse"))
-    )
     with pytest.raises(Unsupported, match="n cannot be expressed in the messages format") as refusal:
-        asyncio.run(dispatch(call(n=2), plan, record()))
+        dispatched(candidate(first, "messages"), candidate(second, "converse"), of=call(n=2))
     assert refusal.value.param == "n"
 
 
@@ -235,8 +248,8 @@ def test_a_client_that_leaves_closes_the_answer_that_is_awaited() -> None:
     seen = record()
 
     async def scene() -> None:
-        asked = target("first", answer)
-        task = asyncio.create_task(dispatch(call(), plan_of(asked), seen))
+        of, asked = call(), target("first", answer)
+        task = asyncio.create_task(dispatch(of, plan_of(of, asked), seen))
         for _ in range(5):
             await asyncio.sleep(0)
         task.cancel()
@@ -245,4 +258,6 @@ def test_a_client_that_leaves_closes_the_answer_that_is_awaited() -> None:
 
     asyncio.run(scene())
     assert answer.closed == 1
-    assert seen.transcript is not None, "its prompt was sent, and is counted"
+    (attempt,) = seen.attempts
+    assert attempt.transcript is not None, "its prompt was sent, and is counted"
+    assert attempt.cause == "interrupted"

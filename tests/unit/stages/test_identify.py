@@ -20,7 +20,7 @@ KEY = StoredKey("key_1", "acme", digest_of(SECRET), ("fast",), name="", created_
 
 
 def caller_of(headers: dict[str, str]) -> Any:
-    identity = Identity(KeyDirectory([KEY], {"acme": ("*",)}, None))
+    identity = Identity(KeyDirectory([KEY], {"acme": Caller("acme", "", (("*",),))}, None))
     return asyncio.run(identify(headers, identity))
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from unit.stand_ins import call, route, target
+from unit.stand_ins import call, route, routing, target
 
 from gateway.errors import Forbidden, UnknownRoute, Unsupported
-from gateway.exchange import Call, Caller
-from gateway.routing.routes import Routes, Target
-from gateway.stages.plan import make_plan
+from gateway.exchange import Call, Caller, Moment
+from gateway.routing.plans import Plan, Routing
+from gateway.routing.routes import Target
+from gateway.stages import plan
 
 CHAT, ALL = target("chat", formats=("chat",)), target("all")
-ROUTES = Routes([route("fast", CHAT, ALL), route("talk", CHAT), route("gpt-*", ALL)])
+ROUTES = routing(route("fast", CHAT, ALL), route("talk", CHAT), route("gpt-*", ALL))
+NOON = Moment(0.0, 0.0, lambda: 0.5)
+
+
+def make_plan(asked: Call, routes: Routing) -> Plan:
+    return plan.make_plan(asked, routes, NOON)
 
 
 def targets_of(asked: Call) -> list[Target]:
-    return [course.target for course in make_plan(asked, ROUTES).courses]
+    return [candidate.target for candidate in make_plan(asked, ROUTES).choice.candidates]
 
 
 def test_targets_that_speak_the_format_stay_in_their_order() -> None:
@@ -44,22 +50,25 @@ def test_a_key_that_may_not_use_the_model_is_a_403(layers: tuple[tuple[str, ...]
 
 
 def test_a_route_without_a_target_for_the_format_is_the_clients_mistake() -> None:
-    with pytest.raises(Unsupported, match="'talk' takes embeddings calls") as error:
+    with pytest.raises(
+        Unsupported, match=r"'talk' can take this call: chat/talk: takes no embeddings calls"
+    ) as error:
         make_plan(call("embeddings", model="talk"), ROUTES)
     assert error.value.status == 400
 
 
 def test_what_speaks_the_format_gets_the_call_relayed_and_what_does_not_translated() -> None:
     both = target("both", formats=("responses", "messages", "embeddings"))
-    routes = Routes([route("fast", CHAT, both)])
+    routes = routing(route("fast", CHAT, both))
     wires = {
-        format_: [(course.target, course.wire) for course in make_plan(call(format_), routes).courses]
+        format_: [(one.target, one.wires) for one in make_plan(call(format_), routes).choice.candidates]
         for format_ in ("chat", "messages", "gemini")
     }
-    assert wires["chat"] == [(CHAT, "chat"), (both, "responses"), (both, "messages")]
-    assert wires["messages"] == [(CHAT, "chat"), (both, "messages")]
-    assert wires["gemini"] == [(CHAT, "chat"), (both, "responses"), (both, "messages")]
+    assert wires["chat"] == [(CHAT, ("chat",)), (both, ("responses", "messages"))]
+    assert wires["messages"] == [(CHAT, ("chat",)), (both, ("messages",))]
+    assert wires["gemini"] == [(CHAT, ("chat",)), (both, ("responses", "messages"))]
 
 
 def test_the_same_call_has_the_same_plan() -> None:
-    assert make_plan(call(), ROUTES) == make_plan(call(), ROUTES)
+    first, again = make_plan(call(), ROUTES), make_plan(call(), ROUTES)
+    assert (first.route, first.way, first.choice) == (again.route, again.way, again.choice)

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from rig import chat
 from rig.script import sse
-from unit.stand_ins import SSE_TYPE, STREAM, WHOLE, FakeAnswer, Piece, call, record, streaming, target
+from unit.stand_ins import SSE_TYPE, STREAM, WHOLE, FakeAnswer, Piece, call, record, streaming
 
 from gateway.api.calls import Client
-from gateway.errors import Broken, TimedOut
-from gateway.exchange import Flight, Record, Reply, Usage
+from gateway.attempts.outcome import Opened, Outcome
+from gateway.errors import Broken, TimedOut, UpstreamError
+from gateway.exchange import Attempt, Flight, Record, Reply, Usage
 from gateway.formats.passage.relayed import RelayedPassage
 from gateway.formats.passage.seam import Terms
-from gateway.stages.dispatch import Opened, Outcome
 from gateway.stages.relay import relay
 
 UNMETERED = sse(*chat.chunks(usage=False))
@@ -34,12 +34,49 @@ def passage(**settings: Any) -> RelayedPassage:
 
 
 def whole(body: bytes = WHOLE, headers: Any = ()) -> Outcome:
-    return Outcome(target("first"), passage(), 200, headers, body=body)
+    return Outcome(200, headers, backend="first", body=body)
 
 
-def opened(answer: FakeAnswer, **settings: Any) -> Outcome:
-    way = passage(**settings)
-    return Outcome(target("first"), way, 200, SSE_TYPE, opened=Opened(answer, STREAM[0], way.stream(10_000)))
+class Leaving:
+    """Ends an attempt; `ends` has how it did."""
+
+    def __init__(self) -> None:
+        self.ends: list[UpstreamError | str | None] = []
+
+    def begun(self) -> None:
+        """That was before."""
+
+    def __call__(self, error: UpstreamError | None) -> None:
+        self.ends.append(error)
+
+    def abandon(self) -> None:
+        self.ends.append("abandoned")
+
+
+def opened(answer: FakeAnswer, into: Record, **settings: Any) -> Outcome:
+    """An answer that was accepted at its first piece, the only attempt of its call."""
+    stream = passage(**settings).stream(10_000)
+    attempt = Attempt("first", "m", 0.0)
+    into.attempts = [attempt]
+    begun = Opened(answer, stream, attempt, Leaving(), stream.feed(STREAM[0]))
+    return Outcome(200, SSE_TYPE, backend="first", opened=begun)
+
+
+def left(*pieces: Piece, read: int = 99) -> list[Any]:
+    """How the attempt ended of which a client read so many pieces."""
+    outcome = opened(streaming(*pieces, b""), record())
+
+    async def scene() -> None:
+        body = relayed(outcome, record()).body
+        assert isinstance(body, AsyncGenerator)
+        for _ in range(read):
+            await anext(body, b"")
+        await body.aclose()
+
+    asyncio.run(scene())
+    assert outcome.opened is not None
+    assert isinstance(outcome.opened.leave, Leaving)
+    return outcome.opened.leave.ends
 
 
 def streamed(*rest: Piece, **settings: Any) -> tuple[bytes, Record, FakeAnswer]:
@@ -47,11 +84,17 @@ def streamed(*rest: Piece, **settings: Any) -> tuple[bytes, Record, FakeAnswer]:
     answer, seen = streaming(*rest, b""), record()
 
     async def scene() -> bytes:
-        body = relayed(opened(answer, **settings), seen).body
+        body = relayed(opened(answer, seen, **settings), seen).body
         assert isinstance(body, AsyncGenerator)
         return b"".join([piece async for piece in body])
 
     return asyncio.run(scene()), seen, answer
+
+
+def generated(seen: Record) -> str:
+    transcript = seen.attempts[0].transcript
+    assert transcript is not None
+    return transcript()
 
 
 def error_of(sent: bytes) -> Any:
@@ -78,36 +121,23 @@ def test_the_upstreams_request_id_is_kept() -> None:
 
 
 def test_a_whole_answer_shows_the_routes_name_where_asked() -> None:
-    body, usage = passage(rename="fast").read(WHOLE)
-    assert json.loads(body) == chat.completion() | {"model": "fast"}
-    assert usage == Usage(9, 3)
+    read = RelayedPassage(call(), Terms("call_1", 0, "fast")).read(WHOLE)
+    assert json.loads(read.body) == chat.completion() | {"model": "fast"}
+    assert read.usage == Usage(9, 3)
 
 
 def test_what_was_dropped_is_said_and_a_translated_answer_has_its_own_type() -> None:
     told = [(b"content-type", b"application/x-ndjson")]
-    way = Outcome(target("first"), Translated(), 200, told, ("seed", "user"), b"{}")
-    reply = relayed(way, record())
+    outcome = Outcome(200, told, b"application/json", "first", ("seed", "user"), b"{}")
+    reply = relayed(outcome, record())
     assert dict(reply.headers)[b"x-forebay-dropped"] == b"seed, user"
     assert [value for name, value in reply.headers if name == b"content-type"] == [b"application/json"]
-
-
-class Translated:
-    """As much of a translating passage as a whole answer's reply shows."""
-
-    call = call()
-    dropped = ("seed", "user")
-    content_type = b"application/json"
-    unframed = False
-    stream = None
-
-    def read(self, body: bytes) -> tuple[bytes, Usage | None]:
-        return body, None
 
 
 def test_a_stream_that_ends_well_is_finished() -> None:
     sent, seen, answer = streamed(*STREAM[1:])
     assert sent == b"".join(STREAM)
-    assert (seen.ending, seen.usage, seen.error) == ("finished", Usage(9, 3), None)
+    assert (seen.ending, seen.attempts[0].usage, seen.error) == ("finished", Usage(9, 3), None)
     assert answer.closed == 1
 
 
@@ -115,7 +145,7 @@ def test_a_stream_is_withheld_and_renamed_as_asked() -> None:
     sent, seen, _ = streamed(*STREAM[1:], withhold=True, rename="fast")
     renamed = [chunk | {"model": "fast"} for chunk in chat.chunks(usage=False)]
     assert sent == b"".join(sse(*renamed))
-    assert seen.usage == Usage(9, 3)
+    assert seen.attempts[0].usage == Usage(9, 3)
 
 
 @pytest.mark.parametrize(
@@ -135,15 +165,20 @@ def test_a_stream_that_breaks_ends_with_an_error_and_without_done(end: tuple[Pie
     assert b"data: [DONE]" not in sent
     assert (seen.ending, answer.closed) == ("broken", 1)
     assert seen.error is not None
-    assert seen.transcript is not None
-    assert seen.transcript() == "Hello"
+    assert generated(seen) == "Hello"
 
 
-@pytest.mark.parametrize("last", [UNMETERED[-2:], UNMETERED[-2:-1], UNMETERED[-1:]])
-def test_a_finish_reason_or_done_is_an_end(last: list[bytes]) -> None:
+@pytest.mark.parametrize("last", [UNMETERED[-2:], UNMETERED[-1:]])
+def test_done_is_an_end(last: list[bytes]) -> None:
     sent, seen, _ = streamed(STREAM[1], *last)
     assert sent == b"".join([*BEGUN, *last])
     assert seen.ending == "finished"
+
+
+def test_after_a_finish_reason_the_end_that_is_missing_is_written() -> None:
+    sent, seen, answer = streamed(STREAM[1], UNMETERED[-2])
+    assert sent == b"".join([*BEGUN, *UNMETERED[-2:]])
+    assert (seen.ending, seen.error, answer.closed) == ("finished", None, 1)
 
 
 @pytest.mark.parametrize("cut", [Broken("reset"), TimedOut("silent")])
@@ -160,6 +195,15 @@ def test_an_error_event_of_the_upstream_is_the_last_word() -> None:
     assert seen.ending == "broken"
 
 
+def test_how_an_attempt_ended_is_told_once() -> None:
+    cut = Broken("cut")
+    assert left(*STREAM[1:]) == [None]
+    assert left(STREAM[1], cut) == [cut]
+    assert left(*STREAM[1:], read=2) == ["abandoned"], "the client left: that says nothing of the upstream"
+    (fault,) = left(STREAM[1], *sse(chat.error("out of memory"), done=False))
+    assert fault.message == "out of memory"
+
+
 async def for_ever() -> bytes:
     await asyncio.Event().wait()
     return b""
@@ -174,7 +218,7 @@ def interrupted(pieces: tuple[Piece, ...], reason: Any) -> tuple[bytes, Record, 
         task = asyncio.current_task()
         assert task is not None
         flights.append(Flight(task.cancel))
-        body = relayed(opened(answer), seen, flight=flights[0]).body
+        body = relayed(opened(answer, seen), seen, flight=flights[0]).body
         assert isinstance(body, AsyncGenerator)
         async for piece in body:
             got.append(piece)
@@ -201,20 +245,19 @@ def test_a_shutdown_ends_a_stream_with_an_error_event() -> None:
 def test_a_client_that_leaves_ends_the_upstreams_answer() -> None:
     _, seen, answer, cancelled = interrupted((STREAM[1],), "client_gone")
     assert (seen.ending, answer.closed, cancelled) == ("broken", 1, True)
-    assert seen.transcript is not None
-    assert seen.transcript() == "Hello"
+    assert generated(seen) == "Hello"
 
 
 def test_a_client_that_hangs_up_at_done_has_got_it_all() -> None:
     _, seen, answer, _ = interrupted(tuple(STREAM[1:]), "client_gone")
-    assert (seen.ending, seen.usage, answer.closed) == ("finished", Usage(9, 3), 1)
+    assert (seen.ending, seen.attempts[0].usage, answer.closed) == ("finished", Usage(9, 3), 1)
 
 
 def test_a_client_that_stops_reading_closes_the_answer() -> None:
     answer, seen = streaming(*STREAM[1:]), record()
 
     async def scene() -> None:
-        body = relayed(opened(answer), seen).body
+        body = relayed(opened(answer, seen), seen).body
         assert isinstance(body, AsyncGenerator)
         assert await anext(body) == STREAM[0]
         await body.aclose()
@@ -231,7 +274,7 @@ def test_a_reply_whose_head_cannot_be_sent_closes_the_answer_too() -> None:
 
     async def scene() -> None:
         with pytest.raises(ConnectionError):
-            await Client(gone).deliver(relayed(opened(answer), seen))
+            await Client(gone).deliver(relayed(opened(answer, seen), seen))
 
     asyncio.run(scene())
     assert answer.closed == 1

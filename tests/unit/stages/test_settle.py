@@ -18,7 +18,7 @@ def test_a_call_is_entered_into_the_books() -> None:
     stream = io.StringIO()
 
     async def scene() -> None:
-        books = Books(Metrics(shared=False), AccessLog(stream), len)
+        books = Books(Metrics(), AccessLog(stream), len)
         settle(record(status=200, ending="finished"), books)
         await books.close()
 

@@ -24,6 +24,11 @@ def words(text: str) -> int:
     return len(text.split())
 
 
+def tried(**fields: Any) -> list[Attempt]:
+    """One attempt, as the record of a call has it."""
+    return [Attempt("b", "m", 0.1, **fields)]
+
+
 def entered(*records: Record, count: Callable[[str], int] = words) -> list[dict[str, Any]]:
     """Enter calls, close the books, and give the lines written."""
     stream = io.StringIO()
@@ -41,8 +46,11 @@ def entered(*records: Record, count: Callable[[str], int] = words) -> list[dict[
 def test_a_call_is_one_line_with_all_that_is_known() -> None:
     ended = record(tenant="acme", key="key_1", model="fast", route="fast", stream=True, status=200)
     ended.ending = "finished"
-    ended.attempts = [Attempt("a", "m", 0.1, "upstream_overloaded"), Attempt("b", "m", 0.1)]
-    ended.usage, ended.first_byte_s = Usage(10, 2, cached_tokens=8, reasoning_tokens=1), 0.25
+    ended.attempts = [
+        Attempt("a", "m", 0.1, seconds=0.002, cause="upstream_overloaded"),
+        Attempt("b", "m", 0.1, "next", usage=Usage(10, 2, cached_tokens=8, reasoning_tokens=1)),
+    ]
+    ended.first_byte_s = 0.25
     (line,) = entered(ended)
     expected = {
         "event": "call",
@@ -63,6 +71,23 @@ def test_a_call_is_one_line_with_all_that_is_known() -> None:
         "reasoning_tokens": 1,
         "tokens": "reported",
         "causes": ["a: upstream_overloaded"],
+        "attempts": [
+            {
+                "backend": "a",
+                "model": "m",
+                "why": "first",
+                "duration_ms": 2.0,
+                "cause": "upstream_overloaded",
+            },
+            {
+                "backend": "b",
+                "model": "m",
+                "why": "next",
+                "duration_ms": 0.0,
+                "input_tokens": 10,
+                "output_tokens": 2,
+            },
+        ],
     }
     assert {name: line[name] for name in expected} == expected
     assert "error" not in line
@@ -75,9 +100,10 @@ def test_a_failed_call_says_why_and_is_a_warning() -> None:
     assert line["error"] == "upstream_failed: no (host 10.0.0.1)"
 
 
-@pytest.mark.parametrize("ending", ["finished", "broken", "client_gone"])
+@pytest.mark.parametrize("ending", ["finished", "broken", "client_gone", "failed"])
 def test_without_reported_usage_the_tokens_are_counted(ending: Any) -> None:
-    ended = record(status=200, ending=ending, call=call(), transcript=lambda: "three words generated")
+    ended = record(status=200, ending=ending, call=call())
+    ended.attempts = tried(transcript=lambda: "three words generated")
     (line,) = entered(ended)
     assert line["tokens"] == "counted"
     assert line["output_tokens"] == 3
@@ -86,15 +112,33 @@ def test_without_reported_usage_the_tokens_are_counted(ending: Any) -> None:
 
 @pytest.mark.parametrize("ending", ["refused", "failed", "bug"])
 def test_what_generated_nothing_is_not_counted(ending: Any) -> None:
-    (line,) = entered(record(status=400, ending=ending, call=call(), transcript=lambda: "x"))
+    (line,) = entered(record(status=400, ending=ending, call=call(), attempts=tried()))
     assert "tokens" not in line
+
+
+def test_each_attempt_is_counted_and_their_sum_is_the_calls() -> None:
+    ended = record(status=200, ending="finished", call=call())
+    ended.attempts = [
+        *tried(cause="stream_broken", transcript=lambda: "three words generated"),
+        *tried(usage=Usage(7, 2), transcript=lambda: "x"),
+        *tried(cause="upstream_unreachable"),
+    ]
+    (line,) = entered(ended)
+    assert (line["input_tokens"], line["output_tokens"], line["tokens"]) == (5 + 7, 3 + 2, "counted")
+    assert [attempt.usage and attempt.usage.origin for attempt in ended.attempts] == [
+        "counted",
+        "reported",
+        None,
+    ]
 
 
 def test_what_was_reported_is_not_counted_again() -> None:
     def never(_text: str) -> int:
         raise AssertionError("counted")
 
-    (line,) = entered(record(ending="finished", usage=Usage(1, 1), transcript=lambda: "x"), count=never)
+    (line,) = entered(
+        record(ending="finished", attempts=tried(usage=Usage(1, 1), transcript=lambda: "x")), count=never
+    )
     assert (line["input_tokens"], line["tokens"]) == (1, "reported")
 
 
@@ -105,7 +149,7 @@ def test_counting_happens_in_a_thread() -> None:
         threads.append(threading.current_thread().name)
         return 1
 
-    entered(record(ending="finished", call=call(), transcript=lambda: "x"), count=count)
+    entered(record(ending="finished", call=call(), attempts=tried(transcript=lambda: "x")), count=count)
     assert threads
     assert threading.current_thread().name not in threads
 
@@ -114,7 +158,9 @@ def test_a_count_that_fails_still_enters_the_call_once(caplog: pytest.LogCapture
     def count(_text: str) -> int:
         raise RuntimeError("the tokenizer broke")
 
-    lines = entered(record(ending="finished", call=call(), transcript=lambda: "x"), count=count)
+    lines = entered(
+        record(ending="finished", call=call(), attempts=tried(transcript=lambda: "x")), count=count
+    )
     assert len(lines) == 1
     assert "tokens" not in lines[0]
     assert [entry.getMessage() for entry in caplog.records] == ["usage not counted"]
@@ -123,7 +169,7 @@ def test_a_count_that_fails_still_enters_the_call_once(caplog: pytest.LogCapture
 def test_every_call_is_entered_exactly_once_whatever_its_end() -> None:
     endings: list[Any] = ["finished", "broken", "client_gone", "refused", "failed", "bug"]
     records = [
-        Record(f"call_{number}", "chat", 0.0, ending=ending, transcript=transcript)
+        Record(f"call_{number}", "chat", 0.0, ending=ending, attempts=tried(transcript=transcript))
         for number, (ending, transcript) in enumerate(
             (ending, transcript) for ending in endings for transcript in (None, lambda: "text")
         )

@@ -179,7 +179,7 @@ def test_a_stalled_reader_stalls_nobody_and_the_last_line_is_not_lost() -> None:
     log.write(line(request_id="call_2"))
     closing = threading.Thread(target=log.close)
     closing.start()
-    while not log._closed:
+    while not log._batches.closed:
         closing.join(0.001)
     stream.free.set()
     closing.join(5)

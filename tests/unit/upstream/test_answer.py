@@ -75,6 +75,23 @@ def test_a_body_beyond_the_limit_is_a_failed_upstream(pieces: tuple[bytes, ...])
     run(scene)
 
 
+@pytest.mark.parametrize(
+    ("pieces", "fits"), [((b"ab", b"c"), True), ((b"ab", b"cd"), False), ((b"abcd",), False)]
+)
+def test_what_was_read_already_is_part_of_the_whole(pieces: tuple[bytes, ...], *, fits: bool) -> None:
+    async def scene() -> None:
+        answer = Body(*pieces).answer()
+        first = await answer.next_piece()
+        if fits:
+            assert await answer.read(3, first) == b"".join(pieces)
+        else:
+            with pytest.raises(Failed, match="limit of 3 bytes"):
+                await answer.read(3, first)
+        answer.close()
+
+    run(scene)
+
+
 def test_a_cut_body_is_broken() -> None:
     async def scene() -> None:
         answer = Body(b"a", Broken("cut")).answer()

@@ -22,6 +22,7 @@ from rig.script import Cut, plain
 from rig.upstream import Answer, Seen, Upstream, refusing_port
 
 from gateway.errors import Refused
+from gateway.exchange import Credential
 from gateway.upstream import oauth
 from gateway.upstream.oauth import (
     EntraClient,
@@ -108,7 +109,7 @@ def form_of(seen: Seen) -> dict[str, list[str]]:
 def test_every_grant_gives_a_token(kind: str, place: str, tmp_path: Path) -> None:
     source = TokenSource("vertex", grants(place, tmp_path)[kind])
     wait_s = renewed(source)
-    assert (source.credential().name, source.credential().secret) == ("vertex", TOKEN)
+    assert (source.next().name, source.next().secret) == ("vertex", TOKEN)
     assert 0.7 * 3600 <= wait_s <= 0.8 * 3600
     assert source.state()[0]
 
@@ -236,10 +237,10 @@ def test_the_life_of_a_token_is_read_as_platforms_tell_it(
     source = TokenSource("vertex", GoogleMetadata(url=place))
     assert 0.69 * life_s <= renewed(source) <= 0.8 * life_s
     clock.ahead_s = life_s - 10
-    assert source.credential().secret == TOKEN
+    assert source.next().secret == TOKEN
     clock.ahead_s = life_s + 1
     with pytest.raises(Refused):
-        source.credential()
+        source.next()
 
 
 BAD_ANSWERS: dict[str, tuple[Answer, str]] = {
@@ -277,7 +278,7 @@ def test_a_place_that_gives_no_token_is_named_without_any_secret(
         assert 0.5 <= renewed(source) <= 1
     assert source.state() == (False, f"no token from the Entra application app ({words})")
     with pytest.raises(Refused) as caught:
-        source.credential()
+        source.next()
     assert (caught.value.status, caught.value.retry) == (503, "other_target")
     assert caught.value.message == "the gateway has no access token for this upstream"
     assert caught.value.detail == f"the Entra application app: {words}"
@@ -321,7 +322,7 @@ def test_an_old_token_serves_until_its_end_while_renewing_fails(
         longest_s = min(60.0, 2.0**number)
         assert longest_s / 2 <= wait_s <= longest_s
     assert len(caplog.messages) == 1
-    assert source.credential().secret == TOKEN
+    assert source.next().secret == TOKEN
     healthy, words = source.state()
     assert healthy
     assert words.endswith(", not renewed (500)")
@@ -329,7 +330,7 @@ def test_an_old_token_serves_until_its_end_while_renewing_fails(
     assert source.state() == (False, "no token from Google's metadata server (500)")
     upstream.answer_with(plain({"access_token": "new", "expires_in": 60}))
     renewed(source)
-    assert source.credential().secret == "new"
+    assert source.next().secret == "new"
     upstream.answer_with(plain({}, 500))
     assert renewed(source) <= 1
 
@@ -337,7 +338,7 @@ def test_an_old_token_serves_until_its_end_while_renewing_fails(
 def test_a_source_that_was_not_asked_yet_says_so() -> None:
     source = TokenSource("vertex", GoogleMetadata())
     with pytest.raises(Refused) as caught:
-        source.credential()
+        source.next()
     assert caught.value.detail.endswith(": not asked yet")
     assert not source.state()[0]
 
@@ -351,16 +352,15 @@ def test_following_renews_again_and_again_until_it_is_cancelled(
     async def follow() -> None:
         task = asyncio.create_task(source.follow())
         enough = asyncio.Event()
-        sleep = asyncio.sleep
 
-        async def counted(seconds: float) -> None:
-            if asyncio.current_task() is task:
-                waits_s.append(seconds)
-                if len(waits_s) == 3:
-                    enough.set()
-            await sleep(0)
+        async def counted(_refused: asyncio.Event, within_s: float) -> bool:
+            waits_s.append(within_s)
+            if len(waits_s) == 3:
+                enough.set()
+            await asyncio.sleep(0)
+            return False
 
-        monkeypatch.setattr(oauth.asyncio, "sleep", counted)
+        monkeypatch.setattr(oauth, "_happens", counted)
         await asyncio.wait_for(enough.wait(), 10)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -370,14 +370,73 @@ def test_following_renews_again_and_again_until_it_is_cancelled(
     assert all(2500 < wait_s <= 2880 for wait_s in waits_s)
 
 
+def test_a_refused_token_is_shown_no_more_and_another_is_asked_for_at_once(
+    place: str, upstream: Upstream
+) -> None:
+    source = TokenSource("vertex", GoogleMetadata(url=place))
+
+    async def follow() -> None:
+        task = asyncio.create_task(source.follow())
+        first = await shown_by(source)
+        upstream.answer_with(plain({"access_token": "another", "expires_in": 3600}))
+        assert not source.eject(first)
+        assert source.state()[1].endswith("(the upstream has refused the token)")
+        with pytest.raises(Refused):
+            source.next()
+        assert (await shown_by(source)).secret == "another"
+        assert source.eject(first), "a call that was under way with the old one can try the new one"
+        assert source.next().secret == "another"
+        task.cancel()
+
+    asyncio.run(follow())
+
+
+def test_tokens_that_are_refused_one_after_the_other_are_asked_for_more_and_more_rarely(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses_s: list[float] = []
+    source = TokenSource("vertex", GoogleMetadata(url=place))
+
+    async def follow() -> None:
+        async def noted(seconds: float) -> None:
+            if seconds:  # the HTTP client gives way now and then
+                pauses_s.append(seconds)
+            await sleep(0)
+
+        async def refused(_event: asyncio.Event, within_s: float) -> bool:
+            source.eject(source.next())
+            if len(pauses_s) == 7:
+                await asyncio.Event().wait()
+            return True
+
+        sleep = asyncio.sleep
+        monkeypatch.setattr(oauth, "_happens", refused)
+        task = asyncio.create_task(source.follow())
+        monkeypatch.setattr(oauth.asyncio, "sleep", noted)
+        async with asyncio.timeout(10):
+            while len(pauses_s) < 7:
+                await sleep(0)
+        task.cancel()
+
+    asyncio.run(follow())
+    assert pauses_s == [2, 4, 8, 16, 32, 60, 60]
+
+
+async def shown_by(source: TokenSource) -> Credential:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return source.next()
+            except Refused:
+                await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_shows_a_secret_in_its_repr(kind: str, place: str, tmp_path: Path) -> None:
     grant = grants(place, tmp_path)[kind]
     source = TokenSource("vertex", grant)
     renewed(source)
-    shown = (
-        f"{grant!r} {grant} {source!r} {source.credential()!r} {oauth.Token(TOKEN, 1.0)!r} {source.state()}"
-    )
+    shown = f"{grant!r} {grant} {source!r} {source.next()!r} {oauth.Token(TOKEN, 1.0)!r} {source.state()}"
     assert SECRET not in shown
     assert TOKEN not in shown
     assert "PRIVATE KEY" not in shown

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 
 import pytest
+from unit.upstream import skipping
 
 from gateway.errors import TimedOut
 from gateway.exchange import Timeouts
-from gateway.upstream.watchdog import Watchdog
+from gateway.upstream.watchdog import QUIET_S, Watchdog
 
 LONG_S = 30.0
 
@@ -220,3 +221,118 @@ def test_a_watchdog_belongs_to_a_task() -> None:
         assert await failed
 
     run(scene)
+
+
+@pytest.mark.parametrize("gap_s", [0.05, 0.3, LONG_S])
+def test_what_has_all_been_said_is_the_end_whatever_the_limit_on_pauses(gap_s: float) -> None:
+    async def scene() -> None:
+        watchdog = Watchdog(limits(gap_s=gap_s))
+        watchdog.ask(lambda: True)
+        watchdog.expect("the next piece", gap_s)
+        with pytest.raises(TimedOut):
+            await wait_under(watchdog)
+        assert watchdog.over
+
+    assert run(scene) < 2 * QUIET_S + 0.2
+
+
+@pytest.mark.parametrize("gap_s", [0.05, 0.3])
+def test_what_has_not_all_been_said_is_too_late_all_the_same(gap_s: float) -> None:
+    async def scene() -> None:
+        watchdog = Watchdog(limits(gap_s=gap_s))
+        watchdog.ask(lambda: False)
+        watchdog.expect("the next piece", gap_s)
+        with pytest.raises(TimedOut):
+            await wait_under(watchdog)
+        assert not watchdog.over
+
+    assert gap_s * 0.8 < run(scene) < gap_s + 0.3
+
+
+def test_the_first_token_has_a_limit_of_its_own_until_it_comes() -> None:
+    async def scene() -> None:
+        watchdog = Watchdog(Timeouts(first_byte_s=5, gap_s=5, total_s=10, first_token_s=0.05))
+        watchdog.expect("the next piece", 5)
+        with pytest.raises(TimedOut, match=r"0.05 s for the first token"):
+            await wait_under(watchdog)
+
+    assert run(scene) < 1
+
+
+def test_once_it_has_begun_only_the_whole_answer_is_bounded() -> None:
+    async def scene() -> None:
+        watchdog = Watchdog(Timeouts(first_byte_s=5, gap_s=5, total_s=0.2, first_token_s=0.05))
+        watchdog.expect("the first byte", 5)
+        watchdog.rest()
+        watchdog.begun()
+        watchdog.expect("the next piece", 5)
+        with pytest.raises(TimedOut, match="the whole answer"):
+            await wait_under(watchdog)
+
+    assert 0.15 < run(scene) < 1
+
+
+def test_an_answer_that_says_it_is_over_is_not_waited_for() -> None:
+    async def scene() -> None:
+        watchdog = Watchdog(limits())
+        watchdog.expect("the next piece", LONG_S)
+        watchdog.ask(lambda: True)
+        with pytest.raises(TimedOut):
+            await wait_under(watchdog)
+        assert watchdog.over
+
+    assert QUIET_S - 0.01 < run(scene) < 1
+
+
+def test_a_slow_client_is_not_asked_whether_its_upstream_is_over() -> None:
+    async def scene() -> None:
+        watchdog = Watchdog(limits(gap_s=0.5))
+        watchdog.expect("the next piece", 0.5)
+        watchdog.ask(lambda: True)
+        watchdog.rest()
+        await asyncio.sleep(2 * QUIET_S)
+        assert not watchdog.over
+        watchdog.stop()
+
+    run(scene)
+
+
+def test_who_opens_an_answer_may_hand_it_to_another_task() -> None:
+    async def scene() -> None:
+        async def opening() -> Watchdog:
+            opened = Watchdog(limits(gap_s=0.05))
+            opened.expect("the first byte", 1)
+            opened.rest()
+            return opened
+
+        for opener_runs in (False, True):
+            task = asyncio.create_task(opening())
+            watchdog = await task if not opener_runs else await opening()
+
+            async def reading(watchdog: Watchdog = watchdog) -> None:
+                watchdog.expect("the next piece", 0.05)
+                await wait_under(watchdog)
+
+            with pytest.raises(TimedOut, match="the next piece"):
+                await asyncio.create_task(reading())
+
+    assert run(scene) < 1
+
+
+def test_who_is_cancelled_in_the_moment_of_a_timeout_is_cancelled() -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, skipping.SkippingLoop)
+
+        async def attempt() -> None:
+            watchdog = Watchdog(limits(gap_s=1.0))
+            watchdog.expect("the next piece", 1.0)
+            loop.call_at(loop.time() + 1.5, task.cancel)
+            loop.call_soon(loop.skip, 2.0)  # so that both come in one turn of the loop
+            await wait_under(watchdog)
+
+        task = asyncio.create_task(attempt())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    skipping.run(scene())

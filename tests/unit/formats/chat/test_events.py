@@ -274,21 +274,42 @@ def test_an_error_ends_everything(event: bytes) -> None:
 @pytest.mark.parametrize(
     "piece",
     [
-        b"data: {]\n\n",
-        b"data: 7\n\n",
-        b"data: null\n\n",
         b'data: {"choices":7}\n\n',
-        b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n',
         b'data: {"choices":[{"delta":{"content":[{"type":"thinking"}]}}]}\n\n',
         b'data: {"id":"a","choices":[],"usage":{"prompt_tokens":1,"x":1e400}}\n\n',
-        b"data: " + b"[" * 100_000 + b"\n\n",
         b"data: " + b"x" * LIMIT_BYTES,
-        b'data: {"timings":' + b"[" * 9_000 + b"]" * 9_000 + b"}\n\n",
     ],
 )
 def test_what_is_no_chunk_breaks_the_stream(piece: bytes) -> None:
     with pytest.raises(Broken):
         read(piece)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"data: {]\n\n",
+        b"data: 7\n\n",
+        b"data: null\n\n",
+        b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n',
+        b"data: " + b"[" * 100_000 + b"\n\n",
+        b'data: {"timings":' + b"[" * 9_000 + b"]" * 9_000 + b"}\n\n",
+    ],
+)
+def test_an_event_that_cannot_be_read_is_skipped(piece: bytes) -> None:
+    plain = [chunk({"content": "a"}), chunk({}, "stop"), DONE]
+    assert read(plain[0], piece, *plain[1:]) == read(*plain)
+    decoder = StreamReader(LIMIT_BYTES)
+    assert decoder.feed(piece) == []
+    assert (decoder.skipped, decoder.finished) == (1, False)
+
+
+def test_a_choice_that_told_its_end_has_finished_before_the_stream_has() -> None:
+    decoder = StreamReader(LIMIT_BYTES)
+    decoder.feed(chunk({"content": "a"}))
+    assert not decoder.finished
+    assert not any(isinstance(event, Finished) for event in decoder.feed(chunk({}, "stop")))
+    assert decoder.finished
 
 
 @pytest.mark.parametrize(
@@ -361,3 +382,27 @@ def test_any_chunks_are_read_the_same_however_they_are_split_or_break_the_stream
         return
     assert read(*(body[i : i + size] for i in range(0, len(body), size))) == whole
     assert join(whole).model == "m" or not deltas
+
+
+def test_what_a_choice_says_again_after_its_end_is_not_heard() -> None:
+    answer = [chunk({"role": "assistant", "content": "a"}), chunk({"content": "b"}), chunk({}, "stop")]
+    assert heard(*answer, *answer, DONE).parts == (Text("ab"),)
+    late = chunk({"content": "c"}, index=1)
+    assert [choice.parts for choice in join(read(*answer, late, *answer, late)).choices] == [
+        (Text("ab"),),
+        (Text("cc"),),
+    ]
+
+
+def test_calls_beside_the_first_may_follow_an_end_but_not_twice() -> None:
+    """Together tells an end after each."""
+    answer = [
+        chunk(call(0, "c1", "f", "{}")),
+        chunk({}, "tool_calls"),
+        chunk(call(1, "c2", "g", "{")),
+        chunk(call(1, arguments="}")),
+        chunk({}, "tool_calls"),
+    ]
+    calls = (ToolCall("c1", "f", "{}"), ToolCall("c2", "g", "{}"))
+    assert heard(*answer, DONE).parts == calls
+    assert heard(*answer, *answer, DONE).parts == calls

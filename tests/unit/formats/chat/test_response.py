@@ -3,28 +3,92 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from gateway.errors import Failed
+from gateway.errors import BadAnswer, Failed, Overloaded
 from gateway.exchange import Usage
 from gateway.formats.chat.response import decode_answer, rename_model
 
 ANSWER = (
-    b'{"id": "1", "model": "gpt-4o-2024", "choices": [], '
+    b'{"id": "1", "model": "gpt-4o-2024", "choices": [{"message": {"content": "x"}}], '
     b'"usage": {"prompt_tokens": 3, "completion_tokens": 2}}'
 )
 
 
+def answer(*choices: Any, **members: Any) -> bytes:
+    return json.dumps({"choices": choices, **members}).encode()
+
+
 def test_the_usage_of_an_answer() -> None:
-    assert decode_answer(ANSWER) == Usage(3, 2)
+    assert decode_answer(ANSWER) == (Usage(3, 2), False)
+
+
+@pytest.mark.parametrize("members", [{}, {"usage": None}, {"usage": "many"}])
+def test_an_answer_without_usage_is_an_answer(members: dict[str, Any]) -> None:
+    assert decode_answer(answer({"text": "x"}, **members)) == (None, False)
+
+
+SAID: list[dict[str, Any]] = [
+    {"message": {"content": "x"}},
+    {"message": {"content": None, "refusal": "no"}},
+    {"message": {"content": None, "tool_calls": [{"id": "c"}]}},
+    {"message": {"content": "", "reasoning_content": "hm"}},
+    {"message": {"content": None, "audio": {"data": "AA=="}}},
+    {"text": "x", "finish_reason": "stop"},
+    {"message": {"content": ""}, "finish_reason": "length"},
+    {"message": {"content": None}, "finish_reason": "content_filter"},
+    {"message": {"content": None}, "finish_reason": "tool_calls"},
+]
+UNSAID: list[dict[str, Any]] = [
+    {
+        "message": {"content": "", "refusal": None, "tool_calls": [], "annotations": []},
+        "finish_reason": "stop",
+    },
+    {"message": {"role": "assistant", "content": None}, "finish_reason": "stop"},
+    {"message": None, "finish_reason": None},
+    {"text": "", "finish_reason": "eos"},
+    {},
+]
+
+
+@pytest.mark.parametrize("choice", SAID)
+def test_an_answer_that_says_something_is_not_empty(choice: dict[str, Any]) -> None:
+    assert decode_answer(answer(choice)) == (None, False)
+    assert decode_answer(answer(*UNSAID, choice)) == (None, False)
+
+
+@pytest.mark.parametrize("choice", UNSAID)
+def test_an_answer_that_only_came_to_its_end_is_empty(choice: dict[str, Any]) -> None:
+    assert decode_answer(answer(choice)) == (None, True)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"choices": []}', b'{"choices": null}', b' {"object": "list"} \n'])
+def test_an_answer_needs_choices(body: bytes) -> None:
+    with pytest.raises(BadAnswer, match="has no choices"):
+        decode_answer(body)
+
+
+def test_an_error_under_a_good_status_is_told_as_one() -> None:
+    with pytest.raises(Overloaded, match="busy"):
+        decode_answer(b'{"error": {"message": "busy", "code": 503}}')
+    with pytest.raises(Overloaded, match="busy"):
+        decode_answer(b'{"object": "error", "message": "busy", "code": 503}')
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b'{"usage": null}', b'{"usage": "many"}', b'  {"object": "list"}  \n']
+    ("body", "what"),
+    [
+        (b" \n", "is empty"),
+        (b"\n<!doctype html><html></html>", "HTML page"),
+        (ANSWER[:-9], "not whole JSON"),
+        (b'{"choices": {}}', "not what its format promises"),
+    ],
 )
-def test_an_answer_without_usage_is_an_answer(body: bytes) -> None:
-    assert decode_answer(body) is None
+def test_a_bad_answer_says_what_it_was(body: bytes, what: str) -> None:
+    with pytest.raises(BadAnswer, match=what):
+        decode_answer(body)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,15 @@ import pytest
 from rig import chat
 from rig.script import sse
 
-from gateway.errors import Broken
+from gateway.errors import (
+    Broken,
+    ContextTooLong,
+    Failed,
+    Overloaded,
+    QuotaSpent,
+    RateLimited,
+    UpstreamError,
+)
 from gateway.exchange import Usage
 from gateway.formats.chat.stream import RelayedStream
 
@@ -28,7 +36,7 @@ class Passed:
 
     @property
     def end(self) -> tuple[bool, bool, bool]:
-        return self.stream.finished, self.stream.done, self.stream.failed
+        return self.stream.finished, self.stream.done, self.stream.fault is not None
 
 
 def stream_of(*events: Any, done: bool = True) -> bytes:
@@ -120,7 +128,9 @@ def test_an_error_event_passes_and_is_noted(before: bytes, step: int) -> None:
 
 def test_an_error_after_the_finish_is_noted() -> None:
     failed = chat.chunk({"content": ""}, "error") | chat.error("provider disconnected")
-    assert Passed(stream_of(*chat.chunks(usage=False), failed)).end == (True, True, True)
+    passed = Passed(stream_of(*chat.chunks(usage=False), failed))
+    assert passed.end == (True, False, True), "no end is one after an error"
+    assert b"[DONE]" not in passed.sent
 
 
 @pytest.mark.parametrize(
@@ -190,11 +200,129 @@ def test_half_an_event_at_the_end_is_dropped(half: bytes) -> None:
     assert Passed(PLAIN + half).sent == PLAIN
 
 
-def test_broken_json_is_the_clients_to_judge() -> None:
-    data = b'data: {"usage": {"prompt_tokens": 1}, "choices": [\n\ndata: {"error": nul}\n\n'
-    passed = Passed(data)
-    assert passed.sent == data
-    assert passed.stream.usage is None
+DAMAGED = [
+    b'data: {"usage": {"prompt_tokens": 1}, "choices": [\n\n',
+    b'data: {"error": nul}\n\n',
+    b"data: <html>\n\n",
+    b"data: [1]\n\n",
+    b'data: "x"\n\n',
+    b"data: null\n\n",
+    b"data:\n\n",
+    b"data: {}}\n\n",
+    b'data: {"a": "\xff"}\n\n',
+    b'event: error\ndata: {"error": {"mess\n\n',
+    b'data: {"a": 1,\ndata: "b"\n\n',
+    b'data: {\n"a": 1}\n\n',
+]
+
+
+@in_any_pieces
+@pytest.mark.parametrize("damaged", DAMAGED)
+@pytest.mark.parametrize("rename", [None, "fast"])
+def test_an_event_that_nobody_can_read_is_left_out(damaged: bytes, rename: str | None, step: int) -> None:
+    first, *rest = sse(*chat.chunks(usage=False))
+    whole, passed = Passed(PLAIN, rename=rename), None
+    passed = Passed(b"".join([first, damaged, *rest]), rename=rename, step=step)
+    assert passed.sent == whole.sent
+    assert passed.end == (True, True, False)
+    assert passed.stream.skipped == 1
+
+
+def test_a_stream_of_which_nothing_can_be_read_is_not_whole() -> None:
+    passed = Passed(b"".join(DAMAGED))
+    assert passed.sent == b""
+    assert passed.end == (False, False, False)
+    assert not passed.stream.begun
+    assert passed.stream.skipped == len(DAMAGED)
+
+
+@pytest.mark.parametrize("text", ['"\\ud83d"', '"\\ude00"', '"\u00e9\U0001f600"', "1e400", '"a\\u0000b"'])
+def test_what_clients_can_read_passes(text: str) -> None:
+    """Hosts cut a character into its two halves."""
+    data = b'data: {"choices": [{"delta": {"content": %b}}]}\n\n' % text.encode()
+    assert Passed(data).sent == data
+
+
+@in_any_pieces
+def test_nothing_passes_after_the_end(step: int) -> None:
+    passed = Passed(METERED + METERED, step=step)
+    assert passed.sent == METERED
+    assert passed.stream.text() == Passed(METERED).stream.text()
+    assert passed.end == (True, True, False)
+
+
+SPOKEN: list[dict[str, Any]] = [
+    {"content": "a"},
+    {"content": [{"type": "text", "text": "a"}]},
+    {"refusal": "no"},
+    {"reasoning_content": "hm"},
+    {"reasoning": "hm"},
+    {"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+    {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}]},
+    {"function_call": {"name": "f"}},
+    {"audio": {"data": "AA=="}},
+]
+
+
+@pytest.mark.parametrize("delta", SPOKEN)
+def test_a_stream_begins_with_what_was_said(delta: dict[str, Any]) -> None:
+    stream = RelayedStream(withhold_usage=False, rename=None, limit_bytes=1000)
+    role = {"role": "assistant", "content": "", "refusal": None, "tool_calls": []}
+    for event in (b": ping\n\n", *sse(chat.chunk(None, usage=chat.USAGE), chat.chunk(role), done=False)):
+        stream.feed(event)
+        assert not stream.begun
+    stream.feed(sse(chat.chunk(delta))[0])
+    assert stream.begun
+
+
+def test_an_old_completion_begins_with_its_text() -> None:
+    assert not Passed(stream_of(chat.text_completion(""))).stream.begun
+    assert Passed(stream_of(chat.text_completion("a"))).stream.begun
+
+
+@pytest.mark.parametrize(
+    ("finish", "begun"),
+    [("stop", False), ("error", False), ("eos", False), ("length", True), ("content_filter", True)],
+)
+def test_an_end_that_is_an_answer_begins_a_stream_and_a_stop_does_not(finish: str, *, begun: bool) -> None:
+    passed = Passed(stream_of(chat.chunk({"role": "assistant"}), chat.chunk({}, finish)))
+    assert (passed.stream.begun, passed.stream.finished) == (begun, True)
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (b'data: {"error": {"message": "x", "code": 503}}', Overloaded),
+        (
+            b'data: {"object":"error","message":"The queue is full.","type":"x","param":null,"code":503}',
+            Overloaded,
+        ),
+        (b'data: {"error": {"message": "x", "code": "insufficient_quota"}}', QuotaSpent),
+        (b'data: {"error": {"message": "x", "type": "rate_limit_error"}}', RateLimited),
+        (b'data: {"error": "Overloaded", "code": 1}', Failed),
+        (b'event: error\ndata: {"message": "x", "code": "context_length_exceeded"}', ContextTooLong),
+    ],
+)
+def test_an_error_has_the_class_that_it_deserves(event: bytes, kind: type[UpstreamError]) -> None:
+    role = stream_of(chat.chunk({"role": "assistant"}), done=False)
+    passed = Passed(role + event + b"\n\n")
+    assert type(passed.stream.fault) is kind
+    assert passed.sent == role + event + b"\n\n"
+    assert not passed.stream.begun
+
+
+def test_an_error_may_come_without_an_event_around_it() -> None:
+    passed = Passed(b'{"error": {"message": "busy",\n "code": 503}}\n')
+    assert passed.sent == b""
+    assert isinstance(passed.stream.fault, Overloaded)
+
+
+def test_the_end_that_lacks_is_written_once() -> None:
+    stream = RelayedStream(withhold_usage=False, rename=None, limit_bytes=1000)
+    stream.feed(stream_of(*chat.chunks(usage=False), done=False))
+    assert (stream.finished, stream.done) == (True, False)
+    assert stream.mend() == b"data: [DONE]\n\n"
+    assert (stream.done, stream.mend(), stream.feed(METERED), stream.close()) == (True, b"", b"", b"")
 
 
 def test_endless_nesting_does_not_end_the_gateway() -> None:
@@ -202,7 +330,8 @@ def test_endless_nesting_does_not_end_the_gateway() -> None:
     for event in (b'data: {"error": ' + deep + b"}", b'data: {"a": ' + deep + b"}", b"data: " + deep[:5000]):
         stream = RelayedStream(withhold_usage=True, rename="n", limit_bytes=1_000_000)
         sent = stream.feed(event + b"\n\n") + stream.feed(event) + stream.close()
-        assert sent.startswith(event)
+        assert sent == b""
+        assert stream.skipped == 1
         assert stream.usage is None
 
 
@@ -254,3 +383,107 @@ def test_the_text_so_far_can_be_counted() -> None:
     for event in sse(*chat.chunks(usage=False))[:3]:
         stream.feed(event)
     assert stream.text() == "Hello, "
+
+
+def said(index: int, finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    return {"choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
+
+
+def called(index: int, **function: str) -> dict[str, Any]:
+    return said(0, tool_calls=[{"index": index, "function": function}])
+
+
+A, B, STOP = said(0, content="a"), said(0, content="b"), said(0, "stop")
+USED = {"choices": [], "usage": chat.USAGE}
+
+
+@in_any_pieces
+@pytest.mark.parametrize("withhold", [False, True])
+def test_what_a_choice_says_again_after_its_end_does_not_pass(step: int, *, withhold: bool) -> None:
+    passed = Passed(stream_of(A, B, STOP, A, B, STOP, USED), withhold=withhold, step=step)
+    assert passed.sent == stream_of(A, B, STOP, STOP, *([] if withhold else [USED]))
+    assert (passed.stream.text(), passed.stream.usage) == ("ab", USAGE)
+
+
+@in_any_pieces
+def test_one_choice_may_end_before_the_others(step: int) -> None:
+    other = said(1, content="c")
+    data = stream_of(A, other, STOP, other, said(1, "stop"))
+    assert Passed(data, step=step).sent == data
+    assert Passed(stream_of(A, other, STOP, other, A, said(1, "stop")), step=step).sent == data
+
+
+@in_any_pieces
+def test_calls_beside_the_first_may_follow_an_end(step: int) -> None:
+    """Together tells an end after each."""
+    calls = [called(0, name="f", arguments="{}"), said(0, "tool_calls"), called(1, name="g", arguments="{}")]
+    data = stream_of(*calls, said(0, "tool_calls"))
+    assert Passed(data, step=step).sent == data
+    assert Passed(stream_of(*calls, said(0, "tool_calls"), *calls), step=step).sent.count(b'"name"') == 2
+
+
+@in_any_pieces
+def test_an_old_completion_is_not_said_twice_either(step: int) -> None:
+    text = {"choices": [{"index": 0, "text": "a", "finish_reason": None}]}
+    end = {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}
+    assert Passed(stream_of(text, end, text, end), step=step).sent == stream_of(text, end, end)
+
+
+@in_any_pieces
+def test_what_is_no_word_passes_after_the_end(step: int) -> None:
+    late = [said(0, content="", annotations=[{"type": "x"}]), {"choices": [], "provider": "x"}, USED]
+    data = stream_of(A, STOP, *late)
+    assert Passed(data, step=step).sent == data
+
+
+@in_any_pieces
+def test_an_error_after_the_end_passes(step: int) -> None:
+    error = said(0, content="x") | {"error": {"message": "late"}}
+    passed = Passed(stream_of(A, STOP, error), step=step)
+    assert passed.sent == stream_of(A, STOP, error, done=False)
+    assert passed.stream.fault is not None
+
+
+@in_any_pieces
+@pytest.mark.parametrize("name", [b"", b"event: error\n"])
+def test_no_end_passes_after_an_error(step: int, name: bytes) -> None:
+    error = name + stream_of(chat.error("it burns", "server_error", "on_fire"), done=False)
+    passed = Passed(stream_of(A, done=False) + error + b"data: [DONE]\n\n", step=step)
+    assert passed.sent == stream_of(A, done=False) + error
+    assert isinstance(passed.stream.fault, Failed)
+
+
+@in_any_pieces
+@pytest.mark.parametrize("ends", [b"\n\n", b"\r\n\r\n"])
+def test_damage_amid_a_call_ends_the_stream_with_an_error(step: int, ends: bytes) -> None:
+    begun = stream_of(called(0, name="f", arguments='{"a": '), done=False)
+    rest = stream_of(called(0, arguments="1}"), said(0, "tool_calls"))
+    passed = Passed((begun + b'data: {"choi\n\n' + rest).replace(b"\n\n", ends), step=step)
+    assert passed.sent.startswith(begun.replace(b"\n\n", ends))
+    assert passed.sent.count(b"data: ") == 2
+    assert passed.end == (False, False, True)
+    assert isinstance(passed.stream.fault, Broken)
+
+
+def test_damage_that_was_a_call_itself_does_too() -> None:
+    passed = Passed(b'data: {"choices": [{"delta": {"tool_calls": [{"ind\n\n' + stream_of(STOP))
+    assert isinstance(passed.stream.fault, Broken)
+
+
+def test_damage_amid_a_call_is_seen_however_long_ago_that_began() -> None:
+    long = [called(0, arguments="x" * 5000) for _ in range(9)]
+    data = stream_of(called(0, name="f"), *long, done=False)
+    stream = RelayedStream(withhold_usage=False, rename=None, limit_bytes=10_000)
+    for event in sse(called(0, name="f"), *long, done=False):
+        stream.feed(event)
+    assert b"error" in stream.feed(b"data: {\n\n")
+    assert (stream.skipped, len(data) > 32 * 1024) == (1, True)
+
+
+def test_damage_before_and_after_a_call_costs_no_more_than_itself() -> None:
+    call = [called(0, name="f", arguments="{}"), said(0, "tool_calls")]
+    empty = A | {"choices": [{"index": 0, "delta": {"content": "a", "tool_calls": []}}]}
+    data = stream_of(empty, done=False) + b"data: {\n\n" + stream_of(*call, done=False) + b"data: {\n\n"
+    passed = Passed(data + stream_of(USED))
+    assert passed.sent == stream_of(empty, *call, USED)
+    assert passed.stream.fault is None

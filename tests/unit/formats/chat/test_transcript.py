@@ -10,6 +10,7 @@ import pytest
 from rig import chat
 from rig.script import sse
 
+from gateway.errors import Rejected
 from gateway.exchange import Usage
 from gateway.formats.chat.transcript import RAW_LIMIT_BYTES, Transcript, text_of
 
@@ -89,7 +90,7 @@ def test_a_long_error_is_an_error() -> None:
     transcript = Transcript()
     for event in sse(chat.chunk({"content": "a"}), chat.error("bad input: " + "x" * 20_000), done=False):
         transcript.add(event)
-    assert transcript.failed()
+    assert isinstance(transcript.fault(), Rejected)
 
 
 def test_an_error_and_a_usage_are_remembered_however_long_the_stream_goes_on() -> None:
@@ -98,7 +99,8 @@ def test_an_error_and_a_usage_are_remembered_however_long_the_stream_goes_on() -
     begin = sse(chat.chunk({}, "stop"), chat.chunk(None, usage=chat.USAGE), chat.error("no"))
     for event in [*begin, *[word] * 1000]:
         transcript.add(event)
-    assert (transcript.finished(), transcript.done(), transcript.failed()) == (True, True, True)
+    assert transcript.finished()
+    assert isinstance(transcript.fault(), Rejected)
     assert transcript.usage() == Usage(9, 3)
 
 
@@ -109,7 +111,7 @@ def test_an_event_full_of_a_word_is_looked_at_once(word: str) -> None:
     started_s = time.process_time()
     transcript.add(event)
     assert time.process_time() - started_s < 1
-    assert (transcript.failed(), transcript.usage()) == (False, None)
+    assert (transcript.fault(), transcript.usage()) == (None, None)
 
 
 def test_a_long_stream_is_boiled_down_as_it_goes() -> None:

@@ -107,3 +107,20 @@ def test_what_is_no_usage_object_says_nothing(value: Any) -> None:
 @pytest.mark.parametrize("field", ["prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens"])
 def test_numbers_nobody_can_have_used_are_not_entered(field: str, nonsense: float) -> None:
     assert usage_of({"prompt_tokens": 1, "completion_tokens": 1, field: nonsense}) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ({"prompt_tokens_details": {"audio_tokens": 5, "image_tokens": 2}}, Usage(9, 3, 0, 0, 0, 0, 5, 0, 2)),
+        ({"completion_tokens_details": {"audio_tokens": 2}}, Usage(9, 3, audio_output_tokens=2)),
+        ({"completion_tokens_details": {"image_tokens": 2}}, Usage(9, 3, image_output_tokens=2)),
+        ({"num_cached_tokens": 4}, Usage(9, 3, cached_tokens=4)),
+        ({"cache_read_input_tokens": 4, "cache_creation_input_tokens": 2}, Usage(9, 3, 4, 2)),
+        ({"prompt_audio_seconds": 4.5}, Usage(9, 3, audio_s=4.5)),
+        ({"prompt_audio_seconds": {}, "num_cached_tokens": -4}, Usage(9, 3)),
+        ({"prompt_tokens_details": {"audio_tokens": "many"}}, Usage(9, 3)),
+    ],
+)
+def test_what_only_single_hosts_tell_is_read_where_it_is_a_number(told: dict[str, Any], read: Usage) -> None:
+    assert usage_of({"prompt_tokens": 9, "completion_tokens": 3} | told) == read

@@ -216,11 +216,8 @@ def test_a_stream_that_is_cut_has_not_ended() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"data: {\n\n",
         b'data: {"type": 1}\n\n',
         b'data: {"type": "message-end", "delta": {"usage": {"tokens": {"input_tokens": "x"}}}}\n\n',
-        b'data: "\xff"\n\n',
-        b"data: " + b'{"delta":' * 50_000 + b"\n\n",
         b"data: " + b"x" * (LIMIT_BYTES + 1),
         b'data: {"type":"tool-call-delta","index":3,"delta":{}}\n\n',
         b"data: " + json.dumps(begun(0, type="image_url", image_url={"url": "data:,x"})).encode() + b"\n\n",
@@ -229,6 +226,15 @@ def test_a_stream_that_is_cut_has_not_ended() -> None:
 def test_a_stream_that_is_not_whole_is_broken(data: bytes) -> None:
     with pytest.raises(Broken):
         CODEC.stream_decoder(LIMIT_BYTES).feed(data)
+
+
+@pytest.mark.parametrize(
+    "data", [b"data: {\n\n", b'data: "\xff"\n\n', b"data: " + b'{"delta":' * 50_000 + b"\n\n"]
+)
+def test_an_event_that_cannot_be_read_is_skipped(data: bytes) -> None:
+    reader = CODEC.stream_decoder(LIMIT_BYTES)
+    assert reader.feed(data) == []
+    assert (reader.skipped, reader.finished) == (1, False)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"message": 1}', b"<html>", b'"\xff"', b"[" * 100_000])

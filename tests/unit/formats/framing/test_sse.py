@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import Broken
-from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.sse import Framer, begins_as_events, data_of, split_events
 
 TWO = b"data: 1\n\ndata: 2\n\n"
 
@@ -94,3 +94,13 @@ def test_events_are_split_after_their_blank_lines(events: list[bytes]) -> None:
 )
 def test_the_data_of_an_event(event: bytes, data: bytes) -> None:
     assert data_of(event) == data
+
+
+@pytest.mark.parametrize("data", [b"data: 1", b"event: x", b"id: 1", b"retry: 1", b": ping"])
+def test_events_are_known_by_their_first_byte(data: bytes) -> None:
+    assert begins_as_events(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"<html>", b" data: 1"])
+def test_other_answers_are_too(data: bytes) -> None:
+    assert not begins_as_events(data)

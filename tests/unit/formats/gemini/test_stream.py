@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import Broken, RateLimited
+from gateway.errors import Broken, Filtered, RateLimited
 from gateway.exchange import Usage
 from gateway.formats.gemini.codec import CODEC
 from gateway.formats.neutral.completion import TokenLogprob
 from gateway.formats.neutral.events import (
+    Began,
     Cited,
     Closed,
     Ended,
@@ -127,11 +128,11 @@ def test_nothing_said_has_not_ended(body: bytes) -> None:
     assert read(body) == []
 
 
-def test_a_blocked_prompt_ends_at_once() -> None:
+def test_a_blocked_prompt_has_no_answer() -> None:
     events = read(sse({"promptFeedback": {"blockReason": "SAFETY"}, "responseId": "r"}))
-    assert join(events).choices[0].finish == "content_filter"
-    assert isinstance(events[-1], Ended)
-    assert events[-1].extra == {"promptFeedback": {"blockReason": "SAFETY"}}
+    assert [type(event) for event in events] == [Began, Faulted]
+    assert isinstance(events[-1], Faulted)
+    assert isinstance(events[-1].error, Filtered)
 
 
 def test_a_part_that_only_google_knows_keeps_its_value() -> None:
@@ -205,22 +206,33 @@ def test_an_error_is_one_wherever_it_stands(body: bytes, step: int | None) -> No
 @pytest.mark.parametrize(
     "body",
     [
-        b"data: {\r\n\r\n",
-        b"data: [1]\r\n\r\n",
         b'data: {"candidates": 5}\r\n\r\n',
-        b'data: {"candidates": [{"content": {"parts": [{"text": "\xff"}]}}]}\r\n\r\n',
-        b"data: " + b"[" * 10_000 + b"\r\n\r\n",
-        b"<html>oops</html>\n\ndata: x\n\n",
         b'[{"candidates": 5}]',
         b'[{"candidates": [',
         b'[{"text": "}',
-        b'{"candidates": [',
-        sse(chunk({"text": "a"}))[:-9],
     ],
 )
 def test_what_is_no_stream_is_broken(body: bytes) -> None:
     with pytest.raises(Broken):
         read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"data: {\r\n\r\n",
+        b"data: [1]\r\n\r\n",
+        b'data: {"candidates": [{"content": {"parts": [{"text": "\xff"}]}}]}\r\n\r\n',
+        b"data: " + b"[" * 10_000 + b"\r\n\r\n",
+        b"<html>oops</html>\n\ndata: x\n\n",
+        b'{"candidates": [',
+        sse(chunk({"text": "a"}))[:-9],
+    ],
+)
+def test_what_cannot_be_read_is_skipped_and_is_no_end(body: bytes) -> None:
+    decoder = CODEC.stream_decoder(10_000_000)
+    assert decoder.feed(body) + decoder.close() == []
+    assert (decoder.skipped, decoder.finished) == (1, False)
 
 
 @pytest.mark.parametrize("start", [b"data: ", b'[{"a": "', b"{"])

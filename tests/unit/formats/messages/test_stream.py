@@ -159,14 +159,10 @@ def test_the_last_event_may_lack_its_blank_line() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"data: {\n\n",
-        b"data: [1]\n\n",
-        b"data: \xff\n\n",
         b'data: {"type": "message_start"}\n\n',
         b'data: {"type": "message_start", "message": {"id": 5}}\n\n',
         b'data: {"type": "content_block_start", "index": 0}\n\n',
         b'data: {"type": "content_block_delta", "index": 0, "delta": {}}\n\n',
-        b'data: {"type": "x", "y": ' + b"[" * 20_000 + b"]" * 20_000 + b"}\n\n",
         sse(TEXT, {"type": "content_block_delta", "index": 0}),
         sse(TEXT, grown({"type": "input_json_delta", "partial_json": "{"})),
         sse(TEXT, {"type": "content_block_stop", "index": 0}, grown({"type": "text_delta", "text": "a"})),
@@ -176,6 +172,28 @@ def test_the_last_event_may_lack_its_blank_line() -> None:
 def test_what_is_no_stream_is_broken(body: bytes) -> None:
     with pytest.raises(Broken):
         CODEC.stream_decoder(LIMIT).feed(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"data: {\n\n",
+        b"data: [1]\n\n",
+        b"data: \xff\n\n",
+        b'data: {"type": "x", "y": ' + b"[" * 20_000 + b"]" * 20_000 + b"}\n\n",
+    ],
+)
+def test_an_event_that_cannot_be_read_is_skipped(body: bytes) -> None:
+    decoder = CODEC.stream_decoder(LIMIT)
+    assert decoder.feed(body) == []
+    assert (decoder.skipped, decoder.finished) == (1, False)
+
+
+def test_what_is_said_twice_begins_and_finishes_once() -> None:
+    ending = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}}
+    events = CODEC.stream_decoder(LIMIT).feed(sse(START, START, ending, ending, STOP, STOP))
+    kinds = [type(event) for event in events]
+    assert (kinds.count(Began), kinds.count(Finished), kinds.count(Ended)) == (1, 1, 1)
 
 
 JUNK = st.lists(

@@ -11,25 +11,44 @@ import pytest
 from rig.script import sse
 from unit.stand_ins import call
 
-from gateway.errors import Broken, Failed, Overloaded
+from gateway.errors import BadAnswer, Broken, Failed, Filtered, Overloaded, QuotaSpent, RateLimited
 from gateway.exchange import Format, Usage
 from gateway.formats.passage.relayed import RelayedPassage, relayed
-from gateway.formats.passage.seam import AnswerStream, Terms
+from gateway.formats.passage.seam import AnswerStream, Terms, Whole
 from gateway.formats.passage.watching import WATCHES
 
 ANTHROPIC = {"id": "m", "type": "message", "role": "assistant", "model": "up", "content": []}
 WHOLE: dict[Format, tuple[dict[str, Any], Usage | None]] = {
-    "chat": ({"model": "up", "usage": {"prompt_tokens": 3, "completion_tokens": 2}}, Usage(3, 2)),
+    "chat": (
+        {
+            "model": "up",
+            "choices": [{"message": {"content": "x"}}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+        },
+        Usage(3, 2),
+    ),
     "messages": (
-        ANTHROPIC | {"usage": {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 4}},
+        ANTHROPIC
+        | {
+            "content": [{"type": "text", "text": "x"}],
+            "usage": {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 4},
+        },
         Usage(7, 2, cached_tokens=4),
     ),
     "responses": (
-        {"model": "up", "output": [], "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}},
+        {
+            "model": "up",
+            "output": [{"type": "function_call"}],
+            "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5},
+        },
         Usage(3, 2),
     ),
     "gemini": (
-        {"modelVersion": "up", "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2}},
+        {
+            "modelVersion": "up",
+            "candidates": [{"content": {"parts": [{"text": "x"}]}}],
+            "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2},
+        },
         Usage(3, 2),
     ),
     "embeddings": ({"model": "up", "data": [], "usage": {"prompt_tokens": 3, "total_tokens": 3}}, Usage(3)),
@@ -56,17 +75,101 @@ def begun(format_: Format, rename: str | None = None, **members: Any) -> AnswerS
 def test_a_whole_answer_passes_unchanged_and_its_usage_is_read(format_: Format) -> None:
     value, usage = WHOLE[format_]
     body = json.dumps(value, indent=1).encode()
-    assert passage(format_).read(body) == (body, usage)
+    assert passage(format_).read(body) == Whole(body, usage)
 
 
 @pytest.mark.parametrize("format_", ["chat", "messages", "responses", "gemini", "embeddings"])
 def test_a_renaming_route_changes_the_name_alone(format_: Format) -> None:
     value, usage = WHOLE[format_]
-    shown, same = passage(format_, "mine").read(json.dumps(value).encode())
-    assert json.loads(shown) == {
+    shown = passage(format_, "mine").read(json.dumps(value).encode())
+    assert json.loads(shown.body) == {
         name: "mine" if name in {"model", "modelVersion"} else member for name, member in value.items()
     }
-    assert same == usage
+    assert shown.usage == usage
+
+
+EMPTY: list[tuple[Format, dict[str, Any]]] = [
+    ("chat", {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}),
+    ("completions", {"choices": [{"text": "", "finish_reason": "stop"}]}),
+    ("messages", {"content": [], "stop_reason": "end_turn"}),
+    ("messages", {"content": [{"type": "text", "text": ""}], "stop_reason": "end_turn"}),
+    ("responses", {"output": [], "status": "completed"}),
+    ("responses", {"output": [{"type": "reasoning", "summary": []}, {"type": "message", "content": []}]}),
+    ("responses", {"output": [{"type": "message", "content": [{"type": "output_text", "text": ""}]}]}),
+    ("gemini", {"candidates": [{"content": {"role": "model"}, "finishReason": "STOP"}]}),
+    ("gemini", {"candidates": [{"content": {"parts": [{"text": "", "thought": True}]}}]}),
+]
+SAID: list[tuple[Format, dict[str, Any]]] = [
+    ("messages", {"content": [], "stop_reason": "max_tokens"}),
+    ("messages", {"content": [], "stop_reason": "refusal"}),
+    ("messages", {"content": [{"type": "tool_use", "id": "t"}], "stop_reason": "tool_use"}),
+    ("messages", {"content": [{"type": "thinking", "thinking": "hm"}], "stop_reason": "end_turn"}),
+    (
+        "responses",
+        {"output": [], "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+    ),
+    ("responses", {"output": [], "status": "queued"}),
+    ("responses", {"output": [{"type": "message", "content": [{"type": "refusal", "refusal": "no"}]}]}),
+    ("responses", {"output": [{"type": "reasoning", "summary": [], "encrypted_content": "x"}]}),
+    ("gemini", {"candidates": [{"finishReason": "MAX_TOKENS"}]}),
+    ("gemini", {"candidates": [{"content": {}, "finishReason": "SAFETY"}]}),
+    ("gemini", {"candidates": [{"content": {"parts": [{"functionCall": {"name": "f"}}]}}]}),
+    ("embeddings", {"data": []}),
+    ("rerank", {"results": []}),
+    ("moderations", {}),
+]
+
+
+@pytest.mark.parametrize(("format_", "value"), EMPTY)
+def test_an_answer_that_says_nothing_is_empty(format_: Format, value: dict[str, Any]) -> None:
+    assert passage(format_).read(json.dumps(value).encode()).empty
+
+
+@pytest.mark.parametrize(("format_", "value"), SAID)
+def test_an_answer_that_says_anything_is_not(format_: Format, value: dict[str, Any]) -> None:
+    assert not passage(format_).read(json.dumps(value).encode()).empty
+
+
+@pytest.mark.parametrize("format_", ["chat", "completions", "messages", "responses", "gemini"])
+def test_an_answer_without_its_contents_is_bad(format_: Format) -> None:
+    with pytest.raises(BadAnswer, match="has no"):
+        passage(format_).read(b'{"usage": null}')
+    with pytest.raises(BadAnswer, match="HTML page"):
+        passage(format_).read(b" <!DOCTYPE html><html>")
+    with pytest.raises(BadAnswer, match="is empty"):
+        passage(format_).read(b"")
+
+
+@pytest.mark.parametrize(
+    ("format_", "value", "kind"),
+    [
+        ("messages", {"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, Overloaded),
+        (
+            "responses",
+            {"status": "failed", "error": {"code": "rate_limit_exceeded"}, "output": []},
+            RateLimited,
+        ),
+        ("gemini", {"error": {"code": 503, "message": "x", "status": "UNAVAILABLE"}}, Overloaded),
+    ],
+)
+def test_an_error_in_place_of_an_answer_is_told(
+    format_: Format, value: dict[str, Any], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        passage(format_).read(json.dumps(value).encode())
+
+
+def test_a_blocked_prompt_is_passed_on_as_it_was_told_beside_what_it_means() -> None:
+    body = b'{"promptFeedback": {"blockReason": "SAFETY"}}'
+    answer = passage("gemini").read(body)
+    assert answer.body == body
+    assert isinstance(answer.refusal, Filtered)
+
+
+def test_a_page_is_no_transcript() -> None:
+    with pytest.raises(BadAnswer, match="HTML page"):
+        passage("transcriptions").read(b"<html><body>502</body></html>")
+    assert passage("transcriptions").read(b"just words").usage == Usage()
 
 
 @pytest.mark.parametrize("format_", sorted(set(WATCHES) - {"speech", "transcriptions", "translations"}))
@@ -152,7 +255,7 @@ def test_a_stream_passes_unchanged_and_says_what_it_used(format_: Format, size: 
     stream, data = begun(format_), b"".join(STREAMS[format_])
     passed = b"".join(stream.feed(data[at : at + size]) for at in range(0, len(data), size))
     assert passed + stream.close() == data
-    assert (stream.usage, stream.finished, stream.done, stream.failed) == (Usage(3, 2), True, True, False)
+    assert (stream.usage, stream.finished, stream.done, stream.fault) == (Usage(3, 2), True, True, None)
     assert stream.text() == "Hi"
 
 
@@ -189,10 +292,111 @@ def test_an_event_beyond_the_limit_breaks_the_stream(format_: Format) -> None:
 
 
 @pytest.mark.parametrize("format_", STREAMS)
-def test_what_cannot_be_decoded_passes_all_the_same(format_: Format) -> None:
-    stream, odd = begun(format_), b"event: x\ndata: {broken\n\n"
-    assert stream.feed(STREAMS[format_][0] + odd) == STREAMS[format_][0] + odd
-    assert stream.finished is False
+def test_an_event_that_nobody_can_read_is_left_out(format_: Format) -> None:
+    data, odd = b"".join(STREAMS[format_]), b"event: x\ndata: {broken\n\n"
+    stream = begun(format_)
+    passed = b"".join(stream.feed(event + odd) for event in STREAMS[format_])
+    assert passed + stream.close() == data
+    assert (stream.usage, stream.finished, stream.done) == (Usage(3, 2), True, True)
+
+
+STRANGE: dict[Format, dict[str, Any]] = {
+    "messages": {"type": "content_block_delta", "index": 7, "delta": {"type": "text_delta", "text": "x"}},
+    "responses": {"type": "response.output_text.delta", "delta": 5},
+    "gemini": {"candidates": 5},
+}
+
+
+@pytest.mark.parametrize("format_", STREAMS)
+def test_what_cannot_be_decoded_passes_once_something_was_said(format_: Format) -> None:
+    strange = b"event: x\ndata: " + json.dumps(STRANGE[format_]).encode() + b"\n\n"
+    stream = begun(format_)
+    for event in STREAMS[format_][:-1]:
+        stream.feed(event)
+    assert stream.begun
+    assert stream.feed(strange) == strange
+    assert stream.done is False
+    with pytest.raises(Broken):
+        begun(format_).feed(strange)
+
+
+@pytest.mark.parametrize("format_", STREAMS)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_stream_begins_with_its_first_word(format_: Format, *, together: bool) -> None:
+    stream, events = begun(format_), STREAMS[format_]
+    at = next(at for at, event in enumerate(events) if b'"Hi"' in event)
+    for event in events[:at]:
+        stream.feed(event)
+        assert not stream.begun
+    stream.feed(b"".join(events[at:]) if together else events[at])
+    assert stream.begun
+
+
+@pytest.mark.parametrize("format_", ["messages", "responses"])
+@pytest.mark.parametrize("together", [True, False])
+def test_nothing_passes_after_the_end(format_: Format, *, together: bool) -> None:
+    stream, data = begun(format_), b"".join(STREAMS[format_])
+    passed = stream.feed(data + data) if together else stream.feed(data) + stream.feed(data)
+    assert passed + stream.close() == data
+    assert (stream.text(), stream.mend()) == ("Hi", b"")
+
+
+FAULTS: list[tuple[Format, dict[str, Any], type[Exception]]] = [
+    ("messages", {"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, Overloaded),
+    ("messages", {"type": "error", "error": {"type": "rate_limit_error", "message": "x"}}, RateLimited),
+    ("responses", {"type": "error", "code": "insufficient_quota", "message": "x"}, QuotaSpent),
+    (
+        "responses",
+        {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "x"}}},
+        RateLimited,
+    ),
+    ("responses", {"error": {"code": 503, "type": "overloaded_error", "message": "x"}}, Overloaded),
+    ("gemini", {"error": {"code": 503, "message": "x", "status": "UNAVAILABLE"}}, Overloaded),
+    ("gemini", {"promptFeedback": {"blockReason": "SAFETY"}}, Filtered),
+    ("images", {"type": "error", "error": {"code": "moderation_blocked", "message": "x"}}, Filtered),
+]
+
+
+@pytest.mark.parametrize(("format_", "event", "kind"), FAULTS)
+@pytest.mark.parametrize("said", [True, False])
+def test_an_error_in_a_stream_has_its_class_and_passes(
+    format_: Format, event: dict[str, Any], kind: type[Exception], *, said: bool
+) -> None:
+    stream = begun(format_)
+    # A prompt that was let through cannot be turned away any more.
+    until = -2 if said and format_ != "gemini" else said and kind is not Filtered
+    for before in STREAMS.get(format_, [])[:until]:
+        stream.feed(before)
+    told = b"data: " + json.dumps(event).encode() + b"\n\n"
+    assert stream.feed(told) == told
+    assert type(stream.fault) is kind
+    assert not stream.done
+
+
+def test_googles_error_may_come_without_an_event_around_it() -> None:
+    stream = begun("gemini")
+    assert stream.feed(b'{\n "error": {"code": 429, "message": "x"}\n}\n') + stream.close() == b""
+    assert isinstance(stream.fault, RateLimited)
+
+
+def test_the_end_that_lacks_is_written_once() -> None:
+    stream = begun("messages")
+    for event in STREAMS["messages"][:-1]:
+        stream.feed(event)
+    assert (stream.finished, stream.done) == (True, False)
+    assert stream.mend() == b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    assert (stream.done, stream.mend(), stream.feed(STREAMS["messages"][-1])) == (True, b"", b"")
+
+
+def test_images_begin_with_their_first_event_and_need_no_mending() -> None:
+    stream = begun("images")
+    partial, last = sse(
+        {"type": "image_generation.partial_image"}, {"type": "image_generation.completed"}, done=False
+    )
+    stream.feed(b": ping\n\ndata: {half\n\n")
+    assert not stream.begun
+    assert stream.feed(b"data: {half\n\n" + partial + last) == partial + last
+    assert (stream.begun, stream.finished, stream.mend()) == (True, True, b"")
 
 
 @pytest.mark.parametrize("format_", STREAMS)
@@ -218,8 +422,9 @@ def test_an_error_is_written_in_the_clients_dialect(format_: Format) -> None:
 
 def test_sound_passes_as_it_comes_and_its_characters_are_counted() -> None:
     stream = begun("speech", input="a pond")
+    assert not stream.begun
     assert stream.feed(b"\x00\x01") == b"\x00\x01"
-    assert not stream.done
+    assert (stream.begun, stream.done, stream.fault, stream.mend()) == (True, False, None, b"")
     assert stream.close() == b""
     assert (stream.done, stream.finished, stream.usage) == (True, True, Usage(characters=6))
     with pytest.raises(Broken):
@@ -303,3 +508,34 @@ def test_what_another_provider_sealed_stays_here(
 def test_a_call_without_seals_is_not_opened() -> None:
     asked = call("messages", messages=[{"role": "user", "content": "x"}], max_tokens=9)
     assert relayed(asked, Terms("call_1", 0)).call is asked
+
+
+_USING = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+_STARTED = sse(
+    {"type": "message_start", "message": ANTHROPIC | {"usage": {"input_tokens": 3, "output_tokens": 1}}},
+    {"type": "content_block_start", "index": 0, "content_block": _USING},
+    done=False,
+)
+_CLOSED = sse({"type": "content_block_stop", "index": 0}, done=False)
+_STOPPED = sse(
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 5}},
+    {"type": "message_stop"},
+    done=False,
+)
+
+
+@pytest.mark.parametrize("step", [1, 10_000])
+def test_damage_amid_a_call_ends_a_decoded_stream_with_an_error(step: int) -> None:
+    data = b"".join([*_STARTED, b"data: {\n\n", *_CLOSED, *_STOPPED])
+    stream = begun("messages")
+    sent = b"".join([stream.feed(data[at : at + step]) for at in range(0, len(data), step)]) + stream.close()
+    assert sent.startswith(b"".join(_STARTED) + b"event: error\n")
+    assert (b"message_stop" in sent, stream.done, stream.skipped) == (False, False, 1)
+    assert isinstance(stream.fault, Broken)
+
+
+def test_damage_after_a_call_costs_no_more_than_itself() -> None:
+    events = [*_STARTED, *_CLOSED, b"data: {\n\n", *_STOPPED]
+    stream = begun("messages")
+    assert stream.feed(b"".join(events)) == b"".join([*_STARTED, *_CLOSED, *_STOPPED])
+    assert (stream.fault, stream.done, stream.skipped) == (None, True, 1)

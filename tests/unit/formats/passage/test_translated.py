@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from rig import chat
 from rig.script import sse
 from unit.stand_ins import call
 
-from gateway.errors import BadRequest, Failed, Unsupported
+from gateway.errors import BadAnswer, BadRequest, Broken, Failed, Filtered, Overloaded, Unsupported
 from gateway.exchange import Call, Usage
 from gateway.formats.passage.choice import open_passage
-from gateway.formats.passage.seam import Passage, Terms
+from gateway.formats.passage.seam import Passage, Terms, Whole
 
 TERMS = Terms("call_0123", 1_700_000_000)
 ANSWER = {
@@ -48,17 +49,17 @@ def test_a_chat_call_becomes_a_messages_call_and_its_answer_a_chat_answer() -> N
     members = json.loads(msgspec.json.encode(passage.call.members))
     assert (members["max_tokens"], members["temperature"], passage.dropped) == (9, 0.5, ())
     assert members["messages"][0]["role"] == "user"
-    body, usage = passage.read(json.dumps(ANSWER).encode())
-    answer = json.loads(body)
+    whole = passage.read(json.dumps(ANSWER).encode())
+    answer = json.loads(whole.body)
     assert answer["choices"][0]["message"]["content"] == "Paris."
     assert answer["choices"][0]["finish_reason"] == "stop"
-    assert (answer["object"], answer["model"], usage) == ("chat.completion", "claude-up", Usage(3, 2))
+    assert (answer["object"], answer["model"], whole.usage) == ("chat.completion", "claude-up", Usage(3, 2))
     assert passage.content_type == b"application/json"
 
 
 def test_a_renaming_route_shows_its_own_name() -> None:
-    body, _ = opened(call(), rename="fast").read(json.dumps(ANSWER).encode())
-    assert json.loads(body)["model"] == "fast"
+    whole = opened(call(), rename="fast").read(json.dumps(ANSWER).encode())
+    assert json.loads(whole.body)["model"] == "fast"
 
 
 def test_what_steers_only_is_dropped_by_its_name_and_what_matters_is_refused() -> None:
@@ -139,7 +140,7 @@ def test_a_stream_is_translated_event_by_event(*, usage: bool) -> None:
     assert text == stream.text() == "Paris."
     assert sent.endswith(b"data: [DONE]\n\n")
     assert any(chunk.get("usage") for chunk in chunks) is usage
-    assert (stream.usage, stream.finished, stream.done, stream.failed) == (Usage(3, 2), True, True, False)
+    assert (stream.usage, stream.finished, stream.done, stream.fault) == (Usage(3, 2), True, True, None)
 
 
 def test_an_error_inside_a_stream_is_the_last_word() -> None:
@@ -150,7 +151,7 @@ def test_an_error_inside_a_stream_is_the_last_word() -> None:
     sent = (
         stream.feed(b"".join([*STREAM[:3], *fault, *STREAM[3:]])) + stream.feed(STREAM[-1]) + stream.close()
     )
-    assert stream.failed
+    assert isinstance(stream.fault, Overloaded)
     assert chunks_of(sent)[-1]["error"]["message"] == "Overloaded"
     assert b"[DONE]" not in sent
     assert b"is." not in sent
@@ -158,20 +159,96 @@ def test_an_error_inside_a_stream_is_the_last_word() -> None:
 
 def test_a_whole_answer_to_a_call_for_a_stream_becomes_one() -> None:
     passage = opened(call(stream=True))
-    body, usage = passage.read(json.dumps(ANSWER).encode())
+    whole = passage.read(json.dumps(ANSWER).encode())
     assert passage.content_type == b"text/event-stream"
-    assert body.endswith(b"data: [DONE]\n\n")
+    assert whole.body.endswith(b"data: [DONE]\n\n")
     assert "".join(
-        c["choices"][0]["delta"].get("content") or "" for c in chunks_of(body) if c["choices"]
+        c["choices"][0]["delta"].get("content") or "" for c in chunks_of(whole.body) if c["choices"]
     ) == ("Paris.")
-    assert usage == Usage(3, 2)
+    assert (whole.usage, whole.empty) == (Usage(3, 2), False)
 
 
-def test_a_stream_that_nobody_asked_for_is_no_answer() -> None:
+def test_an_answer_without_a_word_is_empty() -> None:
+    silent = ANSWER | {"content": [{"type": "text", "text": ""}]}
+    assert opened(call()).read(json.dumps(silent).encode()).empty
+    assert not opened(call()).read(json.dumps(silent | {"stop_reason": "max_tokens"}).encode()).empty
+
+
+def test_a_prompt_that_was_not_let_through_has_no_answer() -> None:
+    with pytest.raises(Filtered):
+        opened(call(), "gemini").read(b'{"promptFeedback": {"blockReason": "SAFETY"}}')
+
+
+def test_a_stream_has_begun_with_its_first_word() -> None:
+    passage = opened(call(stream=True))
+    assert passage.stream is not None
+    stream = passage.stream(10_000)
+    begun = []
+    for event in STREAM[:3]:
+        stream.feed(event)
+        begun.append(stream.begun)
+    assert begun == [False, False, True]
+
+
+def test_an_event_that_cannot_be_read_is_skipped() -> None:
+    passage = opened(call(stream=True))
+    assert passage.stream is not None
+    plain, damaged = passage.stream(10_000), passage.stream(10_000)
+    sent = b"".join(damaged.feed(event + b"data: {oh\n\n") for event in STREAM) + damaged.close()
+    assert sent == b"".join(map(plain.feed, STREAM)) + plain.close()
+    assert damaged.done
+
+
+def test_a_chat_upstreams_end_is_known_and_mended_before_it_is_said() -> None:
+    passage = open_passage(call("messages", max_tokens=9, stream=True), "chat", "gpt-up", TERMS)
+    assert passage.stream is not None
+    stream = passage.stream(10_000)
+    said = b"".join(map(stream.feed, sse(*chat.chunks(), done=False)))
+    assert (stream.finished, stream.done) == (True, False)
+    assert b"message_stop" not in said
+    end = stream.mend()
+    assert end.endswith(b'data: {"type":"message_stop"}\n\n')
+    assert b'"output_tokens":3' in end
+    assert (stream.done, stream.mend(), stream.feed(b"data: [DONE]\n\n"), stream.close()) == (
+        True,
+        b"",
+        b"",
+        b"",
+    )
+
+
+def test_the_end_is_mended_where_half_an_event_came_after_it() -> None:
+    passage = opened(call(stream=True))
+    assert passage.stream is not None
+    stream = passage.stream(10_000)
+    for event in STREAM[:-1]:
+        stream.feed(event)
+    stream.feed(STREAM[-1][:20])
+    assert stream.mend().endswith(b"data: [DONE]\n\n")
+
+
+def test_a_stream_that_nobody_asked_for_is_put_together() -> None:
     passage = opened(call())
     assert passage.stream is None
-    with pytest.raises(Failed):
-        passage.read(b"".join(STREAM))
+    whole = passage.read(b"".join(STREAM))
+    assert json.loads(whole.body)["choices"][0]["message"]["content"] == "Paris."
+    with pytest.raises(BadAnswer, match="not whole"):
+        passage.read(b"".join(STREAM[:3]))
+
+
+@pytest.mark.parametrize("step", [1, 10_000])
+def test_damage_amid_a_call_ends_a_stream_with_an_error(step: int) -> None:
+    begun = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": '}}
+    rest = {"index": 0, "function": {"arguments": "1}"}}
+    chunks = [chat.chunk({"tool_calls": [piece]}) for piece in (begun, rest)]
+    events = sse(*chunks, chat.chunk({}, "tool_calls"))
+    data = events[0] + b"data: {\n\n" + b"".join(events[1:])
+    begin = opened(call("messages", stream=True), "chat").stream
+    assert begin is not None
+    stream = begin(10_000)
+    sent = b"".join([stream.feed(data[at : at + step]) for at in range(0, len(data), step)])
+    assert isinstance(stream.fault, Broken)
+    assert (sent.count(b"event: error"), b"message_stop" in sent + stream.close()) == (1, False)
 
 
 def test_tokens_are_counted_at_another_provider() -> None:
@@ -179,7 +256,7 @@ def test_tokens_are_counted_at_another_provider() -> None:
     passage = open_passage(asked, "gemini_count", "gemini-up", TERMS)
     members = json.loads(msgspec.json.encode(passage.call.members))
     assert "hi" in json.dumps(members)
-    assert passage.read(b'{"totalTokens": 5}') == (b'{"input_tokens":5}', Usage())
+    assert passage.read(b'{"totalTokens": 5}') == Whole(b'{"input_tokens":5}', Usage())
     assert passage.stream is None
 
 
@@ -189,9 +266,9 @@ def test_embeddings_are_translated() -> None:
     )
     assert json.loads(msgspec.json.encode(passage.call.members))["input"] == ["a", "b"]
     told = {"model": "nomic", "embeddings": [[0.5, 1.0], [0.25, 2.0]], "prompt_eval_count": 4}
-    body, usage = passage.read(json.dumps(told).encode())
-    assert [each["embedding"] for each in json.loads(body)["data"]] == [[0.5, 1.0], [0.25, 2.0]]
-    assert usage == Usage(4)
+    whole = passage.read(json.dumps(told).encode())
+    assert [each["embedding"] for each in json.loads(whole.body)["data"]] == [[0.5, 1.0], [0.25, 2.0]]
+    assert whole.usage == Usage(4)
 
 
 def test_a_responses_client_gets_no_state_from_another_provider() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from openai.types.responses import Response
 
-from gateway.errors import Failed, QuotaSpent, UpstreamError
+from gateway.errors import BadAnswer, Failed, QuotaSpent, UpstreamError
 from gateway.exchange import Usage
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob, TopLogprob
@@ -113,16 +113,16 @@ def test_parts_are_in_the_order_of_the_output() -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "words"),
     [
-        (b"", Failed, "promises"),
-        (b"<html>", Failed, "promises"),
+        (b"", BadAnswer, "empty"),
+        (b"<html>", BadAnswer, "HTML"),
         (b"[]", Failed, "promises"),
         (b"{}", Failed, "output"),
         (b'{"output": {}}', Failed, "promises"),
         (b'{"output": ["x"]}', Failed, "promises"),
         (b'{"output": [{"type": "message", "role": "assistant", "content": [5]}]}', Failed, "promises"),
         (b'{"output": [], "usage": {"input_tokens": "x"}}', Failed, "promises"),
-        (b'{"output": ' + b"[" * 20_000, Failed, "promises"),
-        (b'{"output": [], "model": "\xff"}', Failed, "promises"),
+        (b'{"output": ' + b"[" * 20_000, BadAnswer, "whole JSON"),
+        (b'{"output": [], "model": "\xff"}', BadAnswer, "whole JSON"),
         (b'{"status": "failed", "error": {"code": "server_error", "message": "oh"}}', UpstreamError, "oh"),
         (b'{"status": "failed", "error": null}', UpstreamError, "failed"),
         (b'{"error": {"code": "insufficient_quota", "message": "spent"}}', QuotaSpent, "spent"),

@@ -1,0 +1,1 @@
+"""One try upstream, and what comes after one that failed."""

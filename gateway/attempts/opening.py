@@ -1,0 +1,309 @@
+"""Make one attempt: send a call to a deployment, and accept its answer or say why not.
+
+A whole answer is read and checked; of a stream the first content is awaited, and more where the route
+holds some back. Until then nothing went to the client, and another target can still be tried.
+
+Must not know wire formats, HTTP clients, or what is tried next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from time import monotonic
+
+import msgspec
+
+from gateway.attempts.allotment import allotted, patience_s
+from gateway.attempts.holding import hold
+from gateway.attempts.outcome import Opened, Outcome
+from gateway.errors import (
+    BadAnswer,
+    Broken,
+    Busy,
+    Cause,
+    Empty,
+    Overloaded,
+    Refused,
+    TimedOut,
+    UpstreamError,
+)
+from gateway.exchange import Attempt, Credential, Headers, Priority, Timeouts
+from gateway.formats.chat.transcript import text_of
+from gateway.formats.errors.redaction import redact
+from gateway.formats.framing.sse import begins_as_events
+from gateway.formats.passage.seam import AnswerStream, Passage
+from gateway.protocols import Answer
+from gateway.routing.health.health import Visit
+from gateway.routing.routes import Deployment, Limits, StreamTerms
+
+ERROR_LIMIT_BYTES = 1024 * 1024
+_SERVER_ERRORS = 500
+_STREAM_TYPES = (
+    b"text/event-stream",
+    b"application/vnd.amazon.eventstream",
+    b"application/x-ndjson",
+)
+
+
+class Errand(msgspec.Struct):
+    """What one attempt is to do, and where it writes down how it went."""
+
+    passage: Passage
+    deployment: Deployment
+    limits: Limits
+    deadline_s: float
+    """When the whole call has to be answered, of the monotonic clock."""
+    holding: StreamTerms
+    attempt: Attempt
+    priority: Priority
+    noted: Callable[[Attempt, UpstreamError | None], None]
+    """Told once, when the attempt is over."""
+
+    def allot(self) -> Timeouts:
+        """Say what it has left of its time. Raises TimedOut where that is nothing."""
+        now_s = monotonic()
+        left_s, spent_s = self.deadline_s - now_s, now_s - self.attempt.started_s
+        stream = self.passage.call.envelope.stream
+        timeouts = allotted(self.deployment.site.timeouts, self.limits, left_s, spent_s, stream=stream)
+        if timeouts.first_byte_s > 0:
+            return timeouts
+        error = TimedOut("its time was over before the request could be sent")
+        error.reached = False
+        raise error
+
+
+async def open_attempt(errand: Errand) -> Outcome:
+    """Return the accepted answer; raises UpstreamError."""
+    give_back = None if errand.deployment.site.gate is None else await _turn(errand)
+    try:
+        timeouts, visit = errand.allot(), _visit(errand.deployment)
+    except UpstreamError:
+        if give_back is not None:
+            give_back()
+        raise
+    leave = _Leaving(errand, visit, give_back)
+    try:
+        outcome = await _send(errand, timeouts, leave)
+    except asyncio.CancelledError:
+        leave.abandon()
+        raise
+    except UpstreamError as error:
+        leave(error)
+        raise
+    except BaseException:
+        leave.abandon()
+        raise
+    if outcome.opened is None:
+        leave(outcome.lack)
+    elif outcome.lack is not None:
+        outcome.opened.close(outcome.lack)
+    return outcome
+
+
+async def _turn(errand: Errand) -> Callable[[], None] | None:
+    """Wait for a place at the backend; returns what gives it back. Raises Busy."""
+    gate, call = errand.deployment.site.gate, errand.passage.call
+    if gate is None:
+        return None
+    wait_s = patience_s(errand.limits, errand.deadline_s - monotonic(), stream=call.envelope.stream)
+    return await gate.enter(call.caller, errand.priority, wait_s)
+
+
+def _visit(deployment: Deployment) -> Visit:
+    visit = deployment.health.enter(monotonic())
+    if visit is None:
+        raise Busy(f"{deployment.name} is being tried by another call", code="backend_resting")
+    return visit
+
+
+class _Leaving:
+    """Ends an attempt: its visit, its place at the backend, its entry in the books. The first time counts."""
+
+    __slots__ = ("_errand", "_give_back", "_visit")
+
+    def __init__(self, errand: Errand, visit: Visit, give_back: Callable[[], None] | None) -> None:
+        self._errand: Errand | None = errand
+        self._visit = visit
+        self._give_back = give_back
+
+    def begun(self) -> None:
+        """Its first content came."""
+        now_s = monotonic()
+        if self._errand is not None:
+            attempt = self._errand.attempt
+            attempt.first_token_s = now_s - attempt.started_s
+        self._visit.answered(now_s)
+
+    def __call__(self, error: UpstreamError | None) -> None:
+        """It is over, well or with an error of the upstream."""
+        errand = self._taken()
+        if errand is None:
+            return
+        usage = errand.attempt.usage
+        cause: Cause | None = None if error is None else error.cause
+        self._visit.ended(monotonic(), cause, usage.output_tokens if usage else 0)
+        errand.noted(errand.attempt, error)
+
+    def abandon(self) -> None:
+        """We gave it up, or the client did: that says nothing of the deployment."""
+        errand = self._taken()
+        if errand is not None:
+            self._visit.abandoned()
+
+    def _taken(self) -> Errand | None:
+        errand, self._errand = self._errand, None
+        if errand is not None and self._give_back is not None:
+            self._give_back()
+        return errand
+
+
+async def _send(errand: Errand, timeouts: Timeouts, leave: _Leaving) -> Outcome:
+    """Send with one credential after the other, as long as they are refused.
+
+    One that is refused by name is left out at once. A 403 may be about the model: it counts against a
+    credential only once another one was accepted.
+    """
+    credentials = errand.deployment.site.credentials
+    suspects = dict[str, tuple[Credential, Refused]]()
+    while True:
+        credential = credentials.next()
+        if credential.name in suspects:
+            raise suspects[credential.name][1]
+        try:
+            outcome = await _send_with(credential, errand, timeouts, leave)
+        except Refused as error:
+            if not error.by_name:
+                suspects[credential.name] = credential, error
+            elif not credentials.eject(credential):
+                raise
+        else:
+            for suspect, _ in suspects.values():
+                credentials.eject(suspect)
+            return outcome
+        timeouts = errand.allot()  # the refused ones have taken some of it
+
+
+async def _send_with(credential: Credential, errand: Errand, timeouts: Timeouts, leave: _Leaving) -> Outcome:
+    site, passage, attempt = errand.deployment.site, errand.passage, errand.attempt
+    request = site.backend.prepare(passage.call, errand.deployment.model, credential)
+    signed = site.sign(request)
+    attempt.transcript = str  # from here on something may be generated; so far it is empty
+    try:
+        answer = await site.transport.send(signed, timeouts)
+    except UpstreamError as error:
+        if not error.reached:
+            attempt.transcript = None
+        raise
+    outcome = None
+    try:
+        refused = answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= _SERVER_ERRORS
+        errand.deployment.health.told(answer.headers, monotonic(), refused=refused)
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            attempt.transcript = None
+            raise await _refusal(answer, errand, credential)
+        outcome = await _accept(answer, errand, leave)
+    except Broken as error:  # nothing went to the client yet: another target may do better
+        raise BadAnswer(error.message, code="upstream_answer_cut", detail=error.detail) from error
+    except UpstreamError as error:
+        error.message = redact(error.message.encode(), credential.secret).decode(errors="replace")
+        raise
+    finally:
+        if outcome is None or outcome.opened is None:
+            answer.close()
+    if request.dropped:
+        outcome.dropped = tuple(dict.fromkeys((*passage.dropped, *request.dropped)))
+    return outcome
+
+
+async def _refusal(answer: Answer, errand: Errand, credential: Credential) -> UpstreamError:
+    site, health = errand.deployment.site, errand.deployment.health
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return BadAnswer(f"the upstream answered with a redirection ({answer.status})")
+    try:
+        body = redact(await answer.read(ERROR_LIMIT_BYTES), credential.secret)
+    except UpstreamError:  # its status says enough where the body is huge or cut
+        body = b""
+    error = site.backend.classify(answer.status, answer.headers, body)
+    if isinstance(error, Refused):
+        error.by_name = answer.status == HTTPStatus.UNAUTHORIZED
+    if isinstance(error, Overloaded) and error.retry_after_s:
+        health.rest(error.retry_after_s, monotonic())
+    return error
+
+
+async def _accept(answer: Answer, errand: Errand, leave: _Leaving) -> Outcome:
+    passage, site, attempt = errand.passage, errand.deployment.site, errand.attempt
+    first = await answer.next_piece()
+    outcome = Outcome(answer.status, answer.headers, passage.content_type, site.backend.name, passage.dropped)
+    outcome.attempt, sent = attempt, passage.call
+    outcome.translated_to = sent.format if sent.translated else ""
+    if (begin := _streamed(answer, first, passage)) is not None:
+        if not first:
+            raise BadAnswer("the upstream's stream is empty", code="upstream_empty")
+        outcome.opened = opened = Opened(answer, begin(site.event_limit_bytes), attempt, leave)
+        await _begin(opened, first, errand.holding)
+        outcome.lack = None if opened.stream.begun else _empty()
+        return outcome
+    body = await answer.read(site.answer_limit_bytes, first) if first else b""
+    whole = passage.read(body)
+    outcome.body, outcome.usage = whole.body, whole.usage
+    outcome.lack = _empty() if whole.empty else whole.refusal
+    outcome.content_type = whole.content_type or outcome.content_type
+    attempt.usage, attempt.transcript = whole.usage, partial(text_of, whole.body)
+    return outcome
+
+
+def _empty() -> Empty:
+    return Empty("the upstream's answer says nothing")
+
+
+async def _begin(opened: Opened, first: bytes, holding: StreamTerms) -> None:
+    """Read a stream until its first content has come, and what is to be held back of it.
+
+    One that ends well without any is read to its end. Raises the error that it carries, or what broke it.
+    """
+    stream, held = opened.stream, [opened.stream.feed(first)]
+    try:
+        while not (stream.begun or opened.ended):
+            _raise_fault(stream)
+            # Not every host closes the line after it has said that this was all.
+            held.append(opened.take(b"" if stream.done else await opened.answer.next_piece()))
+        if stream.begun:
+            opened.answer.begun(lambda: stream.finished or stream.done or stream.fault is not None)
+            opened.leave.begun()
+            if holding.hold_tokens:
+                await hold(opened, held, holding)
+        if not stream.done:
+            _raise_fault(stream)  # it came beside the first content: the client has seen neither
+        if opened.ended and not (stream.finished or stream.done):
+            raise BadAnswer("the upstream's stream ended before it was whole")
+        if stream.skipped and not (stream.begun or stream.finished):
+            raise BadAnswer("nothing in the upstream's stream could be read")
+    except (UpstreamError, asyncio.CancelledError):
+        opened.attempt.usage = stream.usage
+        opened.attempt.transcript = stream.text if stream.begun or stream.fault is None else None
+        raise
+    opened.held = b"".join(held)
+
+
+def _raise_fault(stream: AnswerStream) -> None:
+    if (fault := stream.fault) is not None:
+        raise fault
+
+
+def _streamed(answer: Answer, first: bytes, passage: Passage) -> Callable[[int], AnswerStream] | None:
+    """Tell how to pass the answer on when it is a stream; None: it is to be read whole."""
+    if passage.stream is None:
+        return None
+    looks_like_it = passage.call.envelope.stream and begins_as_events(first)
+    return passage.stream if passage.unframed or looks_like_it or _is_stream(answer.headers) else None
+
+
+def _is_stream(headers: Headers) -> bool:
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            return value.lower().startswith(_STREAM_TYPES)
+    return False

@@ -1,0 +1,1 @@
+"""What `forebay` can be told to do: one module per command."""

@@ -1,0 +1,217 @@
+"""`forebay serve`: local engines, the listening socket, and one worker or a supervisor over several.
+
+A worker that the supervisor starts runs this module too, with the socket's number in `--worker-fd`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+import uvloop
+
+from gateway.app import build_app
+from gateway.commands.quickstart import quickstart_key, welcome
+from gateway.compose.lines import keep
+from gateway.compose.opening import Plant, Settings, key_store, open_runtime
+from gateway.compose.reading import Config, load_config
+from gateway.config.files import environment
+from gateway.embedded.local_model import LocalModel, launch_file
+from gateway.errors import StoreDown
+from gateway.reloading.reloader import Open, Reloader
+from gateway.reloading.watch import Watched
+from gateway.runtime import Runtime
+from gateway.server.http import ServerSettings, listen
+from gateway.server.http import serve as serve_http
+from gateway.server.supervisor import supervise
+from gateway.server.tuning import calm_the_collector, keep_freed_memory
+from gateway.telemetry import logs
+from gateway.telemetry.metrics import Metrics
+
+MODEL_START_S = 60.0
+_IN_FLIGHT_EVERY_S = 1.0
+_FIXED_AT_START = (
+    *("host", "port", "workers", "max_connections", "header_timeout_s", "keep_alive_s", "drain_s"),
+    *("database_url", "redis_url", "log_level", "watch"),
+)
+"""What of `server` a running process cannot change."""
+
+log = logging.getLogger("forebay")
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Serve until a signal; returns the exit code. Raises ConfigErrors, ConfigError."""
+    watched = Watched(args.config)  # before they are read: what is written meanwhile is an edit
+    config = load_config(args.config)
+    server = config.resolved.server
+    logs.set_up(server.log_level, sys.stderr)
+    if args.worker_fd is not None:
+        return _worker(args, config, watched)
+    args.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _prepare_store(config, args.state)
+    host, port = args.host or server.host, server.port if args.port is None else args.port
+    with ExitStack() as stack:
+        try:
+            sock = stack.enter_context(listen(host, port))
+        except OSError as error:
+            sys.stderr.write(f"forebay: cannot listen on {host}:{port}: {error}\n")
+            return 1
+        launched = _start_engines(config, args.state, stack)
+        for note in config.resolved.notes:
+            log.debug("%s", note)
+        if args.quickstart:
+            _welcome(args, config, sock)
+        if (args.workers or server.workers) == 1:
+            return _run(config, sock, Settings(args.state, launched), watched)
+        return _supervise(args, config, sock, launched)
+
+
+def _prepare_store(config: Config, state_dir: Path) -> None:
+    """Create or upgrade the tables. Raises ConfigError for a database of a newer Forebay.
+
+    One that does not answer is tried again later: static keys and tokens work without it.
+    """
+    store = key_store(config, state_dir)
+    try:
+        store.migrate()
+    except StoreDown as error:
+        log.warning("%s; trying again", error)
+    finally:
+        store.close()
+
+
+def _start_engines(config: Config, state_dir: Path, stack: ExitStack) -> dict[str, str]:
+    """Start the local engines that active backends launch; returns their base URLs by launch name."""
+    launched: dict[str, str] = {}
+    for name in sorted({spec.launch for spec in config.resolved.backends.values() if spec.launch}):
+        model = LocalModel(state_dir, launch_file(name))
+        stack.callback(model.stop)
+        model.start()
+        log.info("starting the local model", extra={"launch": name, "log": str(model.log)})
+        try:
+            model.wait_ready(MODEL_START_S, _progress)
+        except TimeoutError as error:
+            log.warning("%s", error)
+        launched[name] = model.base_url
+    return launched
+
+
+def _progress(text: str) -> None:
+    log.info("waiting for the local model", extra={"state": text})
+
+
+def _welcome(args: argparse.Namespace, config: Config, sock: socket.socket) -> None:
+    """Show a newcomer this machine's key, and how to call."""
+    store = key_store(config, args.state)
+    try:
+        key = quickstart_key(store, config.tenants.tenants, args.state)
+    finally:
+        store.close()
+    sys.stdout.write(welcome(_url(sock), key, config.resolved))
+    sys.stdout.flush()
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _worker(args: argparse.Namespace, config: Config, watched: Watched) -> int:
+    """Serve on the socket that the supervisor has passed on."""
+    sock = socket.socket(fileno=args.worker_fd)
+    launched = dict(item.split("=", 1) for item in args.launched)
+    settings = Settings(args.state, launched, shared_metrics=_metrics_folder(args))
+    return _run(config, sock, settings, watched)
+
+
+def _metrics_folder(args: argparse.Namespace) -> Path:
+    """Where several workers share their metrics."""
+    folder: Path = args.state / "metrics"
+    return folder
+
+
+def _run(config: Config, sock: socket.socket, settings: Settings, watched: Watched) -> int:
+    """Serve in this process until a signal ends it."""
+    keep_freed_memory()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    server = config.resolved.server
+    limits = ServerSettings(
+        server.max_connections, server.header_timeout_s, server.keep_alive_s, server.drain_s
+    )
+
+    async def run() -> int:
+        async with AsyncExitStack() as stack:
+            plant = Plant(config, settings, stack)
+            reloader = Reloader(_opener(config, plant), watched)
+            await reloader.start()
+            stack.push_async_callback(reloader.close)
+            _reload_on_demand(reloader, stack, watch=server.watch)
+            keep(stack, _follow_flights(reloader, plant.metrics))
+            app = build_app(reloader.current)
+            calm_the_collector()
+            log.info("ready", extra={"url": _url(sock)})
+            return await serve_http(app, limits, sock, reloader.drain, reloader.interrupt_all)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+def _opener(first: Config, plant: Plant) -> Open:
+    """Say how a configuration is read and opened; the first one was read already."""
+    waiting = [first]
+
+    async def open_next(stack: AsyncExitStack) -> Runtime:
+        config = waiting.pop() if waiting else await asyncio.to_thread(load_config, first.folder)
+        before, now = first.resolved.server, config.resolved.server
+        for field in _FIXED_AT_START:
+            if getattr(before, field) != getattr(now, field):
+                log.warning("server.%s changes with the next start", field)
+        return await open_runtime(config, plant, stack)
+
+    return open_next
+
+
+def _reload_on_demand(reloader: Reloader, stack: AsyncExitStack, *, watch: bool) -> None:
+    """Reload on SIGHUP and, where `watch`, whenever the files change."""
+    loop, running = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+
+    def reload() -> None:
+        task = loop.create_task(reloader.reload())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    if watch:
+        keep(stack, reloader.follow())
+
+
+async def _follow_flights(reloader: Reloader, metrics: Metrics) -> None:
+    while True:
+        metrics.set_in_flight(reloader.running())
+        await asyncio.sleep(_IN_FLIGHT_EVERY_S)
+
+
+def _supervise(
+    args: argparse.Namespace, config: Config, sock: socket.socket, launched: Mapping[str, str]
+) -> int:
+    """Keep several workers running on one socket."""
+    folder = _metrics_folder(args)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    server = config.resolved.server
+
+    def argv(_: int) -> list[str]:
+        places = ["--config", str(args.config), "--state", str(args.state)]
+        engines = [f"--launched={name}={url}" for name, url in launched.items()]
+        return [sys.executable, "-m", "gateway", "serve", f"--worker-fd={sock.fileno()}", *places, *engines]
+
+    env = {**environment(), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    return supervise(argv, args.workers or server.workers, sock, server.drain_s, env)

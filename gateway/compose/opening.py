@@ -1,0 +1,188 @@
+"""Open a configuration: the resources of a worker, and of them what outlives an edit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+
+from gateway.api.calls import WANTED
+from gateway.attempts.classifying import Classifier, Ways
+from gateway.attempts.remembered import Remembered
+from gateway.attempts.shadowing import Shadows
+from gateway.compose.charts import chart, deciding_headers, routes_about_tasks
+from gateway.compose.lines import Lines, keep
+from gateway.compose.reading import Config
+from gateway.config.resolve import BackendSettings
+from gateway.embedded.local_model import probe
+from gateway.embedded.tokenizer import token_counter
+from gateway.errors import ConfigError, ConfigErrors, StoreDown
+from gateway.exchange import Moment
+from gateway.flights import Flights
+from gateway.identity.directory import KeyDirectory
+from gateway.identity.gate import Identity
+from gateway.identity.tokens import TokenVerifier
+from gateway.routing.canary import Canaries
+from gateway.routing.decisions import line_of
+from gateway.routing.health.sharing import Alone, Share
+from gateway.routing.plans import Routing
+from gateway.runtime import Runtime
+from gateway.stages.plan import make_plan
+from gateway.stages.receive import Intake
+from gateway.stages.settle import settle
+from gateway.stores.breakers_redis import SharedBreakers
+from gateway.stores.keys_sql import SqlKeyStore
+from gateway.telemetry.books import Books
+from gateway.telemetry.decisions import DecisionLog
+from gateway.telemetry.logs import AccessLog
+from gateway.telemetry.metrics import Metrics
+
+_MIGRATE_AGAIN_S = 2.0
+
+log = logging.getLogger("forebay")
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a process is told beside its configuration."""
+
+    state_dir: Path
+    launched: Mapping[str, str] = {}
+    """Base URLs of local engines that were started, by the name of their launch file."""
+    shared_metrics: Path | None = None
+    """Where several workers share their metrics; None: this process is the only one."""
+
+
+def key_store(config: Config, state_dir: Path) -> SqlKeyStore:
+    """Open the store of keys: PostgreSQL where the configuration says so, else SQLite."""
+    return SqlKeyStore(config.resolved.server.database_url or f"sqlite:///{state_dir / 'forebay.db'}")
+
+
+class Plant:
+    """What a worker opens once: its books, its stores, and what is known of its upstreams.
+
+    What of the configuration is fixed here takes a restart to change (`fixed_at_start`).
+    """
+
+    def __init__(self, config: Config, settings: Settings, stack: AsyncExitStack) -> None:
+        self.settings = settings
+        self.metrics = Metrics(settings.shared_metrics)
+        self.decisions = DecisionLog(settings.state_dir / "decisions")
+        self.books = Books(
+            self.metrics, AccessLog(sys.stderr), token_counter(settings.state_dir), self.decisions
+        )
+        stack.push_async_callback(self.books.close)
+        self.store = key_store(config, settings.state_dir)
+        stack.callback(self.store.close)
+        keep(stack, _migrate(self.store))
+        self.shared = _shared_breakers(config, stack)
+        self.lines = Lines(_alone if self.shared is None else self.shared.share, self._tell)
+        self.memory = Remembered()
+        self.canaries = Canaries()
+        self.directory: KeyDirectory | None = None
+
+    def _tell(self, deployment: str, state: str) -> None:
+        """Report that a circuit breaker opened or closed."""
+        level = logging.WARNING if state == "open" else logging.INFO
+        log.log(level, "circuit breaker", extra={"deployment": deployment, "state": state})
+        self.metrics.count_breaker(deployment.partition("/")[0], state)
+
+
+async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> Runtime:
+    """Open what a configuration needs beside the plant; `stack` closes it again. Raises ConfigErrors."""
+    server, settings = config.resolved.server, plant.settings
+    lines = {
+        name: plant.lines.take(_place(spec, config, settings), config.folder, stack)
+        for name, spec in config.resolved.backends.items()
+    }
+    shadows = Shadows(partial(settle, books=plant.books))
+    stack.push_async_callback(shadows.close)
+    canaries = Canaries(plant.canaries)
+    routing = chart(config, lines, canaries, plant.memory)
+    known = config.tenants
+    if plant.directory is None:
+        directory = KeyDirectory(known.keys, known.tenants, plant.store)
+    else:
+        directory = plant.directory.revised(known.keys, known.tenants)
+    tokens = TokenVerifier(known.issuers, known.tenants) if known.issuers else None
+    flights = Flights()
+    parts: dict[str, Callable[[], tuple[bool, str]]] = {"server": flights.state, "keys": directory.state}
+    keep(stack, directory.follow())
+    if tokens is not None:
+        parts["tokens"] = tokens.state
+        keep(stack, tokens.follow())
+    for name, url in settings.launched.items():
+        parts[f"local model {name}"] = partial(probe, url)
+    # The first price takes a fifth of a second, which no call should wait for.
+    await asyncio.to_thread(config.prices.of, "", "openai", "gpt-5")
+    if plant.shared is not None:
+        parts["circuit breakers"] = plant.shared.state
+    plant.directory, plant.canaries = directory, canaries
+    plant.decisions.line = line_of(server.decisions)
+    return Runtime(
+        routing=routing,
+        identity=Identity(directory, tokens),
+        intake=Intake(server.max_body_bytes, server.body_timeout_s),
+        books=plant.books,
+        metrics=plant.metrics,
+        flights=flights,
+        shadows=shadows,
+        classifier=_classifier(config, routing, plant),
+        headers=WANTED | {name.encode(): name for name in deciding_headers(config)},
+        parts=parts,
+    )
+
+
+def _classifier(config: Config, routing: Routing, plant: Plant) -> Classifier | None:
+    spec, tasks = config.resolved.classifier, config.resolved.tasks
+    if spec is None:
+        return None
+    ways = Ways(
+        routing, lambda call: make_plan(call, routing, Moment.now()), partial(settle, books=plant.books)
+    )
+    kinds = {name: task.description for name, task in tasks.items()}
+    return Classifier(spec, kinds, routes_about_tasks(config), ways)
+
+
+def _place(spec: BackendSettings, config: Config, settings: Settings) -> BackendSettings:
+    """Put in the address of an engine that this machine started."""
+    if not spec.launch:
+        return spec
+    if spec.launch not in settings.launched:
+        path = str(config.folder / "routing.yaml")
+        message = f"backend {spec.name}: a local engine is started with the gateway only"
+        raise ConfigErrors([ConfigError(path, 0, "", message, "restart it")])
+    return msgspec.structs.replace(spec, base_url=settings.launched[spec.launch] + "/v1")
+
+
+def _alone(_deployment: str) -> Share:
+    """Share with nobody."""
+    return Alone()
+
+
+def _shared_breakers(config: Config, stack: AsyncExitStack) -> SharedBreakers | None:
+    """Share what the breakers know with other workers, where there is a Redis for it."""
+    url = config.resolved.server.redis_url
+    if not url:
+        return None
+    shared = SharedBreakers(url, monotonic)
+    keep(stack, shared.follow())
+    return shared
+
+
+async def _migrate(store: SqlKeyStore) -> None:
+    """Bring the store's tables up to date, whenever it first answers."""
+    while True:
+        try:
+            await asyncio.to_thread(store.migrate)
+        except StoreDown as error:
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(_MIGRATE_AGAIN_S)
+        else:
+            return

@@ -1,0 +1,1 @@
+"""What one field of routing.yaml alone does not show: contradictions, and names that nothing has."""

@@ -1,0 +1,1 @@
+"""Going on with a stream that broke, by another upstream."""

@@ -1,0 +1,1 @@
+"""What is sent, or said, in place of the call or the answer that could not be had."""

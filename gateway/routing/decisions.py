@@ -1,0 +1,244 @@
+"""Say what was decided for a call, and why: to be kept, shown, and decided again under other rules.
+
+Pure. It must not know where decisions are kept. Nothing of what a call says gets in here: of the call itself
+there is only what `signals.recall` keeps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.exchange import Attempt, Record, Usage
+from gateway.routing.plans import Considered, Plan
+from gateway.routing.routes import Candidate
+from gateway.routing.signals.recall import snapshot
+from gateway.routing.signals.signals import Signals
+
+HEADER = "x-forebay-decision"
+"""Asks for the compact form, and carries it."""
+
+COMPACT_BYTES = 1024
+"""Proxies refuse headers that are much longer."""
+
+_UNASKED = frozenset({"", "0", "false", "no", "off"})
+_NAME_CHARS = 200
+_PRICED = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
+
+
+class Option(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A target that could take the call; the score is the strategy's, the lower the better."""
+
+    target: str
+    cost_nanousd: int | None = None
+    score: float | None = None
+
+
+class Passed(msgspec.Struct, frozen=True, gc=False):
+    """A target that was left out."""
+
+    target: str
+    reason: str
+
+
+class Tried(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """An attempt; `cause` is empty for the one that gave the answer."""
+
+    backend: str
+    model: str
+    why: str
+    ms: float
+    """Until it was accepted, or had failed."""
+    cause: str = ""
+    first_token_ms: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_nanousd: int | None = None
+
+    @property
+    def target(self) -> str:
+        """What it is called among the candidates."""
+        return f"{self.backend}/{self.model}"
+
+    @property
+    def usage(self) -> Usage:
+        """What of its usage has a price."""
+        return Usage(
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cached_tokens=self.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+        )
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one call, and why."""
+
+    call: str
+    """Its id."""
+    time: datetime
+    """When it ended."""
+    status: int
+    ending: str
+    ms: float
+    """All of it."""
+    purpose: str = "call"
+    made_for: str = ""
+    tenant: str = ""
+    key: str = ""
+    model: str = ""
+    """As requested."""
+    route: str = ""
+    rule: str = ""
+    candidates: tuple[Option, ...] = ()
+    """In the order to try, as it was when the call came."""
+    left_out: tuple[Passed, ...] = ()
+    attempts: tuple[Tried, ...] = ()
+    error: str = ""
+    """The code of what the client was told."""
+    facts: Mapping[str, Any] = {}
+    """What was looked at; see `signals.recall`."""
+
+    @property
+    def is_notable(self) -> bool:
+        """Somebody may want to know why: a rule held, or not all went as written."""
+        return bool(self.rule or self.left_out or self.error or len(self.attempts) > 1)
+
+
+def decision_of(record: Record, ended_s: float, unix_s: float) -> Decision:
+    """Tell what was decided for a call that has ended.
+
+    `ended_s` is of the monotonic clock, `unix_s` the time of day.
+    """
+    considered = considered_of(record)
+    attempts = tuple(map(_tried, record.attempts))
+    error = record.error.code if record.error else ""
+    about: dict[str, Any] = {}
+    if considered is not None:
+        about = {
+            "route": considered.route.name,
+            "rule": considered.rule,
+            "candidates": tuple(map(option, considered.choice.candidates)),
+            "left_out": tuple(Passed(left.name, left.reason) for left in considered.choice.left_out),
+            "facts": _facts(considered.signals),
+        }
+    return Decision(
+        call=record.call_id,
+        time=datetime.fromtimestamp(unix_s, UTC),
+        status=record.status,
+        ending=record.ending,
+        ms=_ms(ended_s - record.started_s),
+        purpose=record.purpose,
+        made_for=record.made_for,
+        tenant=record.tenant,
+        key=record.key,
+        model=record.model[:_NAME_CHARS],
+        attempts=attempts,
+        error=error,
+        **({"route": record.route, "rule": record.rule} | about),
+    )
+
+
+def considered_of(record: Record) -> Considered | None:
+    """Return what routing looked at, be it that it turned the call away; None: it was not asked."""
+    plan = record.plan
+    if isinstance(plan, Plan):
+        return Considered(plan.route, plan.demand.signals, plan.rule, plan.choice)
+    seen = record.error.considered if record.error else None
+    return seen if isinstance(seen, Considered) else None
+
+
+def option(candidate: Candidate) -> Option:
+    """Show a candidate."""
+    score = None if candidate.score is None else round(candidate.score, 4)
+    return Option(candidate.deployment.name, candidate.cost_nanousd, score)
+
+
+def line_of(kept: Literal["all", "notable", "none"]) -> Callable[[Record, float, float], bytes] | None:
+    """Return what writes the decision on a call as a line of JSON, empty for one that is not kept.
+
+    None: nothing is kept.
+    """
+    if kept == "none":
+        return None
+    encode, every = msgspec.json.Encoder().encode, kept == "all"
+
+    def line(record: Record, ended_s: float, unix_s: float) -> bytes:
+        decision = decision_of(record, ended_s, unix_s)
+        return encode(decision) + b"\n" if every or decision.is_notable else b""
+
+    return line
+
+
+def decision_header(headers: Mapping[str, str], record: Record) -> list[tuple[bytes, bytes]]:
+    """Return the header with what is decided so far, where the call asks for it; else nothing."""
+    if headers.get(HEADER, "").strip().lower() in _UNASKED:
+        return []
+    return [(HEADER.encode(), compact(record))]
+
+
+def compact(record: Record) -> bytes:
+    """Write what is decided so far in at most COMPACT_BYTES of ASCII.
+
+    Where that is not enough, the end of the longest list is left out, and `cut` says so.
+    """
+    considered = considered_of(record)
+    shown: dict[str, Any] = {"route": record.route, "rule": record.rule}
+    lists: dict[str, list[str]] = {"candidates": [], "left_out": [], "attempts": []}
+    if considered is not None:
+        shown = {"route": considered.route.name, "rule": considered.rule}
+        lists["candidates"] = [one.deployment.name for one in considered.choice.candidates]
+        lists["left_out"] = [f"{left.name}: {left.reason}" for left in considered.choice.left_out]
+    lists["attempts"] = [_briefly(attempt) for attempt in record.attempts]
+    if record.error is not None:
+        shown["error"] = record.error.code
+    while len(text := _written(shown | lists)) > COMPACT_BYTES:
+        longest = max(lists.values(), key=lambda entries: sum(map(len, entries)))
+        if not longest:
+            return _written({"cut": True})
+        longest.pop()
+        shown["cut"] = True
+    return text
+
+
+def _written(shown: Mapping[str, Any]) -> bytes:
+    given = {name: value for name, value in shown.items() if value}
+    return json.dumps(given, separators=(",", ":")).encode()  # in ASCII, as headers have to be
+
+
+def _briefly(attempt: Attempt) -> str:
+    cause = f" {attempt.cause}" if attempt.cause else ""
+    return f"{attempt.backend}/{attempt.model} {attempt.why}{cause} {_ms(attempt.seconds):g} ms"
+
+
+def _tried(attempt: Attempt) -> Tried:
+    usage, first_s = attempt.usage, attempt.first_token_s
+    given = {} if usage is None else {name: getattr(usage, name) for name in _PRICED}
+    return Tried(
+        backend=attempt.backend,
+        model=attempt.model[:_NAME_CHARS],
+        why=attempt.why,
+        ms=_ms(attempt.seconds),
+        cause=attempt.cause,
+        first_token_ms=None if first_s is None else _ms(first_s),
+        cost_nanousd=None if usage is None or attempt.price is None else attempt.price.of(usage),
+        **given,
+    )
+
+
+def _facts(signals: Signals) -> Mapping[str, Any]:
+    readers = signals.readers
+    facts = snapshot(signals, readers.headers)
+    if not readers.reads_metadata:  # it was read for the user's name alone, of which there is a digest
+        facts.pop("metadata", None)
+    return facts
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

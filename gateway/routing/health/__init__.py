@@ -1,0 +1,1 @@
+"""How deployments are doing. The one part of routing that changes with time."""

@@ -1,0 +1,1 @@
+"""What conditions compare with: names against globs, times against hours. Pure."""

@@ -1,0 +1,1 @@
+"""What decisions look at in a call: each read once, and only when something asks for it. Pure."""

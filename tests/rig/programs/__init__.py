@@ -1,0 +1,1 @@
+"""Programs that tests run beside the gateway: what others have written."""

@@ -1,0 +1,68 @@
+"""What a configuration that can be served says of itself all the same."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from unit.commands.conftest import PRICES, ROUTING
+
+from gateway.commands.check import hints, run
+from gateway.compose.reading import load_config
+
+NOT_CONTINUED = "route going: no stream is continued: `models` gives prefill to no other target"
+
+
+def hinted(place: Path, routing: str = ROUTING, prices: str = PRICES) -> list[str]:
+    (place / "routing.yaml").write_text(routing)
+    (place / "policies" / "prices.yaml").write_text(prices)
+    return list(hints(load_config(place)))
+
+
+def test_a_configuration_without_oddities_is_only_counted(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(Namespace(config=place)) == 0
+    assert capsys.readouterr().out == f"{place / 'routing.yaml'}: 3 backends, 3 routes\n"
+
+
+def test_a_price_that_decides_and_is_not_known_is_named(place: Path) -> None:
+    told = hinted(place, prices=PRICES.replace("beta/big", "beta/other"))
+    assert [text.partition(":")[0] for text in told] == ["route thrifty", "route scored"]
+    assert all("beta has no known price for big" in text for text in told)
+
+
+def test_a_rule_that_is_always_preceded_is_named(place: Path) -> None:
+    shadowed = ROUTING.replace("when: {headers: {x-team: labs}}", "when: {tags: [gold], stream: true}")
+    (told,) = hinted(place, shadowed)
+    assert told.startswith("rule labs of route auto never holds: wherever it would, gold before it does")
+
+
+def test_rules_that_only_overlap_are_not_named(place: Path) -> None:
+    assert hinted(place, ROUTING.replace("when: {headers: {x-team: labs}}", "when: {stream: true}")) == []
+
+
+def test_a_hedge_without_a_second_target_is_named(place: Path) -> None:
+    alone = "  alone: {targets: [{backend: alpha, model: small}], hedge: {after_ms: 100}}\n"
+    assert hinted(place, ROUTING + alone) == ["route alone: hedge never holds: there is no second target"]
+
+
+def test_a_label_whose_calls_may_go_nowhere_is_named(place: Path) -> None:
+    labels = "sensitivity: {labels: {personal: {only: {regions: ['eu-*']}}, noted: {}}}\n"
+    assert hinted(place, ROUTING + labels) == [
+        "sensitivity label personal: no backend may have such calls, so that they all fail"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        ("{big: {prefill: true}}", []),
+        ("{'beta/*': {prefill: true}}", [NOT_CONTINUED]),
+    ],
+)
+def test_a_stream_that_nobody_can_continue_is_named(place: Path, models: str, told: list[str]) -> None:
+    targets = "[{backend: alpha, model: big}, {backend: beta, model: big}]"
+    going = f"  going: {{targets: {targets}, stream: {{on_break: continue}}}}\nmodels: {models}\n"
+    assert hinted(place, ROUTING + going) == told
