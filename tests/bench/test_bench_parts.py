@@ -13,8 +13,14 @@ from harness.fakeupstream import configuration, quoted
 from harness.load import MARK, Load, Rounds, check_load, parse_wrk, wrk_script
 from harness.paced import percentile
 from harness.peers import envoy_config
+from harness.planning import GOALS_US, bodies, calls, check_plan, open_routing
 from harness.table import HEADER, INTRODUCTION, Row, render_table, replace_section, write_section
-from harness.targets import check_answer, direct, write_gateway_config
+from harness.targets import Ask, Target, check_answer, direct, in_pairs, write_gateway_config
+
+from gateway.exchange import Moment
+from gateway.stages.plan import make_plan
+
+PAIRED = Target("Forebay", 1, {"json": Ask("/v1/chat/completions")})
 
 
 def wrk_line(**changed: int) -> str:
@@ -149,6 +155,37 @@ def test_the_plain_key_stays_out_of_the_gateways_configuration(tmp_path: Path) -
     assert len(written) == 2
     assert not any("bench-secret" in text for text in written)
     assert any('"digest": "sha256:' in text for text in written)
+
+
+def test_two_routes_share_their_calls_between_two_deployments(tmp_path: Path) -> None:
+    write_gateway_config(tmp_path / "config", 19000, "bench-secret")
+    written = json.loads((tmp_path / "config" / "routing.yaml").read_text())
+    urls = {name: backend["base_url"] for name, backend in written["backends"].items()}
+    asked = [target.asks["json"].model for target in in_pairs(PAIRED)]
+    places = [
+        [urls[one["backend"]].rsplit("/", 1)[1] for one in written["routes"][name]["targets"]]
+        for name in asked
+    ]
+    assert places == [["json", "json"], ["json", "failing"]]
+
+
+@pytest.mark.parametrize("by_text", [False, True])
+@pytest.mark.parametrize("rules", GOALS_US)
+def test_planning_asks_every_rule_and_leaves_nobody_out(rules: int, tmp_path: Path, *, by_text: bool) -> None:
+    routing, asked = open_routing(tmp_path, by_text=by_text), calls(f"rules-{rules}")
+    plans = [make_plan(call, routing, Moment.now()) for call in asked[:3]]
+    for plan in plans:
+        check_plan(plan, rules)
+        assert "labels" in vars(plan.demand.signals)
+        assert ("language" in vars(plan.demand.signals)) is by_text
+    with pytest.raises(BenchError, match="not the one to be measured"):
+        check_plan(plans[0], rules + 1)
+
+
+def test_calls_that_are_planned_have_a_kilobyte_and_a_text_of_their_own() -> None:
+    written = bodies("m")
+    assert len(set(written)) == len(written)
+    assert all(900 <= len(body) <= 1300 for body in written)
 
 
 def test_envoy_forwards_each_kind_of_answer() -> None:

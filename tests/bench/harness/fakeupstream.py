@@ -54,7 +54,7 @@ def _location(path: str, content_type: str, directives: list[str]) -> str:
 
 
 def configuration(folder: Path, port: int) -> str:
-    """nginx.conf for the three kinds of answer, at `/{kind}/chat/completions`."""
+    """nginx.conf for the three kinds of answer, at `/{kind}/chat/completions`, and for one that fails."""
     events = [f"echo -n {quoted(event)};" for event in stream_events()]
     paced: list[str] = []
     for event in events[:-3]:
@@ -65,6 +65,7 @@ def configuration(folder: Path, port: int) -> str:
         _location("/json/chat/completions", "application/json", [f"echo -n {quoted(completion())};"]),
         _location("/sse/chat/completions", "text/event-stream", events),
         _location("/paced/chat/completions", "text/event-stream", paced),
+        "        location = /failing/chat/completions { return 500; }",
         "        location = /readyz { return 200; }",
     ]
     return _FRAME.format(

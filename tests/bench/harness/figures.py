@@ -18,6 +18,7 @@ from harness.answers import Kind
 from harness.children import HOST, LOAD_CPU, BenchError, Child
 from harness.chunks import chunk_rows
 from harness.load import Effort, Rounds, compare, put_load
+from harness.planning import plan_rows
 from harness.table import Row
 from harness.targets import Target
 
@@ -324,6 +325,23 @@ def translation(bench: Bench) -> list[Row]:
     return [*rows, *chunk_rows()]
 
 
+def failing(bench: Bench) -> list[Row]:
+    """What a call takes longer when one of two deployments fails every call; both routes share a gateway."""
+    with bench.gateway() as (gateway, _):
+        healthy, halved = targets.in_pairs(gateway)
+        seen = compare([healthy, halved], "json", bench.effort(CONNECTIONS))
+    base_ms, ours_ms = (seen[target.name].p50_ms for target in (healthy, halved))
+    added = ours_ms / base_ms - 1
+    what = f"latency p50, {CONNECTIONS} connections, one of two deployments failing, over both well"
+    shown = f"{added * 100:+.0f} %"
+    return [Row(what, f"{base_ms:.2f} ms", f"{ours_ms:.2f} ms", shown, "<= +10 %", added <= 0.1)]
+
+
+def plan(bench: Bench) -> list[Row]:
+    """Deciding where a call goes, in the process itself."""
+    return plan_rows(bench.folder)
+
+
 FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "calls": calls,
     "streams": streams,
@@ -332,4 +350,6 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "start": start,
     "prompt": prompt,
     "translation": translation,
+    "failing": failing,
+    "plan": plan,
 }

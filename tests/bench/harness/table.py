@@ -26,6 +26,11 @@ How it is measured:
 - A **translated** call is one of Anthropic's Messages API to the same gateway, whose upstream speaks OpenAI's
   chat completions; it is compared with the relayed call. What a chunk costs is taken in the process itself,
   from the upstream's bytes to the client's, for every pair of formats.
+- **Planning** is the plan stage alone, in the process itself, on calls whose bodies were read: up to the
+  targets in their order. Only the last rule applies, so that each is asked; each call has a text of its own.
+  "Reading its text" means that rules ask for tasks and languages, and that sensitive data is detected.
+- The route of which **one deployment fails** every call (with a 500) is compared with one of the same gateway
+  whose two deployments are well.
 - Servers are loaded in turn, to and fro, for several rounds; a number is the median of its rounds, and a p99
   the median of the rounds' p99.
 - Each answer is checked before the load (status, text, every chunk of a stream). A single failed answer under

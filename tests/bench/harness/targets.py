@@ -16,6 +16,8 @@ from harness.children import HOST, SERVER_CPU, BenchError, Child, free_port
 
 BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent.parent
+PAIRS = {"healthy": ("json", "spare"), "halved": ("json", "failing")}
+"""Routes over two deployments."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +149,27 @@ def in_messages(gateway: Target) -> Target:
     return replace(gateway, name=f"{gateway.name}, translating", asks=asks)
 
 
+def in_pairs(gateway: Target) -> tuple[Target, Target]:
+    """The same gateway, asked for a route over two deployments that are well, and one of which one fails."""
+    ask = gateway.asks["json"]
+    healthy, halved = (replace(ask, model=f"gpt-4o-mini-{pair}") for pair in PAIRS)
+    return (
+        replace(gateway, name=f"{gateway.name}, both well", asks={"json": healthy}),
+        replace(gateway, name=f"{gateway.name}, one failing", asks={"json": halved}),
+    )
+
+
 def write_gateway_config(config: Path, upstream_port: int, key: str) -> None:
     """routing.yaml and policies/tenants.yaml below `config`. JSON is YAML too."""
+    places = {**{kind: kind for kind in KINDS}, "spare": "json", "failing": "failing"}
     backends = {
-        kind: {"base_url": f"http://{HOST}:{upstream_port}/{kind}", "credentials": ["${BENCH_CREDENTIAL}"]}
-        for kind in KINDS
+        name: {"base_url": f"http://{HOST}:{upstream_port}/{place}", "credentials": ["${BENCH_CREDENTIAL}"]}
+        for name, place in places.items()
     }
-    routes = {f"gpt-4o-mini-{kind}": {"targets": [{"backend": kind}]} for kind in KINDS}
+    routes: dict[str, object] = {f"gpt-4o-mini-{kind}": {"targets": [{"backend": kind}]} for kind in KINDS}
+    for pair, names in PAIRS.items():
+        targets = [{"backend": name, "model": "gpt-4o-mini"} for name in names]
+        routes[f"gpt-4o-mini-{pair}"] = {"strategy": "weighted", "targets": targets}
     digest = f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
     tenants = {"tenants": {"bench": {"keys": [{"id": "bench", "digest": digest}]}}}
     (config / "policies").mkdir(parents=True, exist_ok=True)
