@@ -76,9 +76,7 @@ def _add_questions(commands: Any) -> None:
     explain = commands.add_parser("explain", help="say why a call went where it went, or where one would go")
     what = explain.add_mutually_exclusive_group(required=True)
     what.add_argument("call", nargs="?", metavar="CALL_ID", help="of x-forebay-call-id")
-    what.add_argument(
-        "--file", metavar="CALL.json", help="a call to plan, not to send; -: stdin"
-    )
+    what.add_argument("--file", metavar="CALL.json", help="a call to plan, not to send; -: stdin")
     explain.add_argument("--json", action="store_true", help="print it as JSON")
     explain.set_defaults(run=_explain)
 
