@@ -32,7 +32,8 @@ Weather = Callable[[str, Health], None]
 def rehearse(config: Config, weather: Weather = lambda _name, _health: None) -> Routing:
     """Compile the routes of a configuration over backends that cannot be reached."""
     lines = {name: _line(spec, config, weather) for name, spec in config.resolved.backends.items()}
-    return chart(config, lines, Canaries(), Remembered())
+    routing = chart(config, lines, Canaries(), Remembered())
+    return msgspec.structs.replace(routing, explains=True)
 
 
 def _line(spec: BackendSettings, config: Config, weather: Weather) -> Line:

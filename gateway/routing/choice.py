@@ -36,12 +36,14 @@ class Demand(msgspec.Struct, frozen=True):
     signals: Signals
     limits: Limits
     sensitivity: Sensitivity
+    reckons: bool = True
+    """Somebody asks what the call costs at each target: to know the prompt's length takes 10 us."""
 
     def of(self, call: Call) -> Demand:
         """Ask the same for a changed call. Of the same one, what was read is not read again."""
         if call is self.signals.call:
             return self
-        return Demand(Signals(call, self.signals.readers), self.limits, self.sensitivity)
+        return Demand(Signals(call, self.signals.readers), self.limits, self.sensitivity, self.reckons)
 
 
 class LeftOut(msgspec.Struct, frozen=True, gc=False):
@@ -117,7 +119,7 @@ def _judged(
     signals, facts, price = demand.signals, deployment.facts, deployment.price
     if reason := too_long(facts, signals):
         return LeftOut(deployment.name, reason, "context_length")
-    cost_nanousd = None if price is None else expected_cost_nanousd(price, signals)
+    cost_nanousd = expected_cost_nanousd(price, signals) if price is not None and demand.reckons else None
     if reason := too_dear(cost_nanousd, demand.limits):
         return LeftOut(deployment.name, reason)
     candidate = Candidate(target, deployment, wires, cost_nanousd)

@@ -21,6 +21,7 @@ from gateway.config.ways import (
     RouteSpec,
     RuleSpec,
     ShadowSpec,
+    StrategySpec,
     StreamSpec,
     TargetSpec,
     WaySpec,
@@ -107,6 +108,7 @@ class _RouteMaker:
             stream=StreamTerms(stream.on_break, stream.hold_tokens, stream.hold_ms / 1000),
             canary=None if spec.canary is None else self._canary(spec.canary, place),
             shadow=None if spec.shadow is None else self._shadow(spec.shadow),
+            reckons=_reckons(spec),
         )
 
     def _target(self, spec: TargetSpec) -> Target:
@@ -154,6 +156,14 @@ class _RouteMaker:
 
     def _shadow(self, spec: ShadowSpec) -> Shadow:
         return Shadow(self._target(spec.target), spec.percent / 100, spec.compare)
+
+
+def _reckons(spec: WaySpec) -> bool:
+    """Tell whether a limit or a strategy asks what a call costs."""
+    asked = [spec.strategy, *(step.strategy for step in spec.fallbacks or ())]
+    kinds = {one.kind if isinstance(one, StrategySpec) else one for one in asked}
+    limited = spec.limits is not None and spec.limits.max_cost_usd is not None
+    return limited or not kinds.isdisjoint({"cheapest", "score"})
 
 
 def compile_limits(spec: LimitsSpec) -> Limits:

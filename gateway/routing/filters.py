@@ -39,6 +39,9 @@ is too long all the same is refused by the upstream at once, and the next target
 LATE = 2.0
 """So many times over its limit, a deployment is taken to be slow, and not only to have had a slow call."""
 
+_SURELY_FITS = 8
+"""A request of so many times fewer bytes than a window has tokens is not measured: that takes 10 us."""
+
 _NAMES: Mapping[Feature, str] = {"json_schema": "JSON schemas"}
 
 
@@ -63,7 +66,10 @@ def too_long(facts: Facts, signals: Signals) -> str:
     window_tokens = facts.context_tokens
     if window_tokens is None:
         return ""
-    prompt_tokens, asked_tokens = signals.prompt_tokens, signals.max_tokens or 0
+    asked_tokens = signals.max_tokens or 0
+    if signals.size_bytes * _SURELY_FITS + asked_tokens <= window_tokens:
+        return ""
+    prompt_tokens = signals.prompt_tokens
     if prompt_tokens * (1 - ESTIMATE_MARGIN) + asked_tokens <= window_tokens:
         return ""
     asks = f" and asks for {asked_tokens} more" if asked_tokens else ""

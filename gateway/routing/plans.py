@@ -24,6 +24,8 @@ class Routing(msgspec.Struct, frozen=True):
     readers: Readers
     sensitivity: Sensitivity
     memory: CacheStore
+    explains: bool = False
+    """Every cost is reckoned, whether it decides something or not: somebody wants to see it."""
 
 
 class Considered(msgspec.Struct, frozen=True):

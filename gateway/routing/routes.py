@@ -163,6 +163,8 @@ class Way(msgspec.Struct, frozen=True):
     stream: StreamTerms = StreamTerms()
     canary: Canary | None = None
     shadow: Shadow | None = None
+    reckons: bool = True
+    """A limit or a strategy asks what a call costs."""
 
     @property
     def remembers(self) -> bool:

@@ -40,7 +40,7 @@ def make_plan(call: Call | Signals, routing: Routing, moment: Moment) -> Plan:
     if way is None:
         turned = UnknownRoute(f"no rule of the route {route.name!r} holds for this call", param="model")
         raise _explained(turned, Considered(route, signals))
-    demand = Demand(signals, way.limits, routing.sensitivity)
+    demand = Demand(signals, way.limits, routing.sensitivity, way.reckons or routing.explains)
     choice = _choose(way, demand, moment)
     if not (choice.candidates or way.steps):
         raise _explained(nobody(route, choice), Considered(route, signals, name, choice))

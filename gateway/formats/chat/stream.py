@@ -21,11 +21,11 @@ from gateway.errors import Broken, GatewayError, UpstreamError
 from gateway.exchange import Usage
 from gateway.formats.chat.errors import encode_error_event
 from gateway.formats.chat.response import Spoken, rename_model, repeats, says, speaks
-from gateway.formats.chat.transcript import USAGE, Transcript, last_fault, start_of_event, tells_finish
+from gateway.formats.chat.transcript import USAGE, Transcript, first_finish, last_fault, start_of_event
 from gateway.formats.chat.types import ChunkChoice
 from gateway.formats.chat.usage import decode_usage
 from gateway.formats.errors.told import fault_in
-from gateway.formats.framing.sse import Framer, data_of, split_events
+from gateway.formats.framing.sse import Framer, data_of, each_event, split_events
 from gateway.formats.framing.whole import count_objects, is_damaged, is_object
 
 _DONE = b"[DONE]"
@@ -156,10 +156,10 @@ class RelayedStream:
         if not count:
             events = self._sorted(events)
         # And a look for its finish reason, from the end, where it mostly stands.
-        if self._ended or (_ends(events) if count == 1 else tells_finish(events)):
+        if self._ended or (_ends(events) if count == 1 else first_finish(events) >= 0):
             events = self._without_repetitions(events)
         if not self.begun:
-            self.begun = any(_says_something(data_of(event)) for event in split_events(events))
+            self.begun = any(_says_something(data_of(event)) for event in each_event(events))
         self._transcript.add(events)
         if self._rename is not None:
             return b"".join([self._changed(event) for event in split_events(events)])
@@ -171,6 +171,9 @@ class RelayedStream:
 
     def _sorted(self, events: bytes) -> bytes:
         """Leave out what nobody can read, and what follows the end or an error that its name tells."""
+        before = events.removesuffix(_END)
+        if before != events and count_objects(before):  # nothing but the end is no object
+            return before + self._looked_into(_END, before)
         kept = b""
         for event in split_events(events):
             kept += event if count_objects(event) else self._looked_into(event, kept)
@@ -202,7 +205,10 @@ class RelayedStream:
         return encode_error_event(self._fault)
 
     def _without_repetitions(self, events: bytes) -> bytes:
-        return b"".join([event for event in split_events(events) if self._is_new(data_of(event))])
+        at = -1 if self._ended else first_finish(events)
+        start = start_of_event(events, at) if at > 0 else 0
+        late = [event for event in split_events(events[start:]) if self._is_new(data_of(event))]
+        return events[:start] + b"".join(late)
 
     def _is_new(self, data: bytes) -> bool:
         """Tell whether any choice of a chunk that speaks had not said all of it before; errors pass."""

@@ -50,9 +50,10 @@ def text_of(raw: bytes) -> str:
         return escaped.decode(errors="replace")
 
 
-def tells_finish(events: bytes) -> bool:
-    """Tell whether any of these events has a finish reason."""
-    return _FINISHED.search(events) is not None
+def first_finish(events: bytes) -> int:
+    """Find where the first finish reason in these events is told; -1: none is."""
+    found = _FINISHED.search(events)
+    return -1 if found is None else found.start()
 
 
 class Transcript:
@@ -85,12 +86,12 @@ class Transcript:
 
     def finished(self) -> bool:
         """Whether a finish reason was told."""
-        return self._finished or tells_finish(self._joined())
+        return self._finished or first_finish(self._joined()) >= 0
 
     def calling(self, more: bytes = b"") -> bool:
         """Whether a call was begun and may not be whole yet, `more` being what comes next."""
         called = self._called or _CALLS.search(self._joined()) or _CALLS.search(more)
-        return bool(called) and not (self.finished() or tells_finish(more))
+        return bool(called) and not (self.finished() or first_finish(more) >= 0)
 
     def fault(self) -> UpstreamError | None:
         """Return the error that an event told; None where none did."""

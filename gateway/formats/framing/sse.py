@@ -7,6 +7,7 @@ Source: WHATWG HTML, "Server-sent events", parsing (checked 2026-11).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from gateway.errors import Broken
 
@@ -56,13 +57,17 @@ def split_events(data: bytes) -> list[bytes]:
     """Split whole events; each piece keeps its blank line, so that joining gives `data` again."""
     if data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:  # the usual case: one event
         return [data]
-    events, start = [], 0
+    return list(each_event(data))
+
+
+def each_event(data: bytes) -> Iterator[bytes]:
+    """Split whole events one after the other: for whoever may not need them all."""
+    start = 0
     for end in _END.finditer(data):
-        events.append(data[start : end.end()])
+        yield data[start : end.end()]
         start = end.end()
     if start < len(data):
-        events.append(data[start:])
-    return events
+        yield data[start:]
 
 
 def begins_as_events(data: bytes) -> bool:

@@ -15,10 +15,10 @@ from gateway.exchange import Call, Caller, Envelope
 from gateway.routing.signals.readers import Readers
 from gateway.routing.signals.signals import Signals, Unrecorded
 
-_PLAIN = ("max_tokens", "prompt_tokens", "task", "language", "priority", "metadata")
+_PLAIN = ("max_tokens", "prompt_tokens", "size_bytes", "task", "language", "priority", "metadata")
 _SETS = ("features", "labels")
 _DIGESTED = ("user", "conversation")
-_CHEAP = ("max_tokens", "prompt_tokens", "features", "user")
+_CHEAP = ("max_tokens", "prompt_tokens", "size_bytes", "features", "user")
 """What is recorded even where nobody asked: some microseconds together."""
 _DIGEST_BYTES = 12
 

@@ -80,6 +80,11 @@ class Signals:
         """Lower-case names; those that rules name, and the gateway's own."""
 
     @Fact
+    def size_bytes(self) -> int:
+        """How long its members are, as they stand in the request."""
+        return sum(map(len, self._members.values())) + sum(len(field.content) for field in self.call.form)
+
+    @Fact
     def prompt_tokens(self) -> int:
         """Estimated."""
         written = size.tokens_of(self._members, self._turns, self._contents)

@@ -174,5 +174,8 @@ def write_gateway_config(config: Path, upstream_port: int, key: str) -> None:
     tenants = {"tenants": {"bench": {"keys": [{"id": "bench", "digest": digest}]}}}
     (config / "policies").mkdir(parents=True, exist_ok=True)
     (config.parent / "state").mkdir(exist_ok=True)
-    (config / "routing.yaml").write_text(json.dumps({"backends": backends, "routes": routes}, indent=2))
+    # The prompt of 1 MB is longer than the window of the model whose name the fake one has.
+    models = {"gpt-4o-mini*": {"context_tokens": 10_000_000}}
+    written = {"backends": backends, "routes": routes, "models": models}
+    (config / "routing.yaml").write_text(json.dumps(written, indent=2))
     (config / "policies" / "tenants.yaml").write_text(json.dumps(tenants, indent=2))

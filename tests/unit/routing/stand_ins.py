@@ -28,6 +28,7 @@ class StandInSignals:
     conversation: str = ""
     prompt: bytes = b""
     tokens: int = 100
+    size_bytes: int = 1 << 30
     max_tokens: int | None = None
     features: frozenset[Feature] = frozenset()
     labels: frozenset[str] = frozenset()
