@@ -235,6 +235,6 @@ def test_a_hundred_reloads_under_load_fail_no_call_mix_nothing_and_leak_nothing(
     assert eventually(lambda: beside_the_pool(place.holdings()) <= beside_the_pool(held) + 2), (
         place.holdings()
     )
-    assert place.holdings()["b"] <= CONNECTIONS
+    assert place.holdings()["b"] <= CONNECTIONS + 1, "and the one that looks which configuration serves"
     assert place.holdings()["threads"] <= held["threads"] + 1
     assert place.rss_bytes() - rss_bytes < GROWN_BYTES
