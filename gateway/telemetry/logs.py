@@ -27,7 +27,7 @@ def set_up(level: str, stream: TextIO) -> None:
     sink = logging.StreamHandler(stream)
     sink.setFormatter(_Pretty() if stream.isatty() else _Lines())
     logging.basicConfig(handlers=[sink], level=level.upper(), force=True)
-    for chatty in ("uvicorn.error", "alembic"):  # what they say at info is not news to an operator
+    for chatty in ("uvicorn.error", "alembic", "httpx"):  # what they say at info is not news to an operator
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 

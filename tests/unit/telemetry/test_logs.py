@@ -124,6 +124,7 @@ def test_the_level_is_kept() -> None:
     set_up("warning", stream)
     logging.getLogger("forebay.test").info("not news")
     logging.getLogger("uvicorn.error").info("not news")
+    logging.getLogger("httpx").info("a probe asked, as every five seconds")
     assert stream.getvalue() == ""
 
 
