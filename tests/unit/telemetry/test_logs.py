@@ -124,8 +124,18 @@ def test_the_level_is_kept() -> None:
     set_up("warning", stream)
     logging.getLogger("forebay.test").info("not news")
     logging.getLogger("uvicorn.error").info("not news")
-    logging.getLogger("httpx").info("a probe asked, as every five seconds")
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("chatty", ["httpx", "alembic", "uvicorn.error"])
+@pytest.mark.usefixtures("restored")
+def test_what_libraries_say_at_info_is_no_news(chatty: str) -> None:
+    stream = io.StringIO()
+    set_up("info", stream)
+    logging.getLogger("forebay.test").info("news")
+    logging.getLogger(chatty).info("not news")
+    logging.getLogger(chatty).warning("trouble")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["news", "trouble"]
 
 
 def test_access_lines_are_json_in_their_order() -> None:
