@@ -47,7 +47,8 @@ class _Connection(ResponseHandler):
         """An answer is asked for, and its head has not come."""
         self._is_idle = True
         """Nothing is asked for that has not come whole."""
-        self._unread: select.poll | None = None
+        self._answers = self._rested = 0
+        """How many answers have ended, and after which of them the loop has read once more since."""
 
     def set_response_params(self, **named: Any) -> None:
         """A request is about to be sent."""
@@ -72,6 +73,9 @@ class _Connection(ResponseHandler):
         if self._is_due or (self._payload is not None and not self._payload.is_eof()):
             return
         self._is_idle = True
+        self._answers += 1
+        # One turn of the loop puts the callback behind what runs now, the next behind what was read between.
+        self._loop.call_soon(self._loop.call_soon, self._rest, self._answers)
         # The parser tells what it holds of a next answer: its head has begun, and has not ended.
         if self._parser is not None and self._parser.feed_eof() is not None:
             self._refuse()
@@ -81,7 +85,7 @@ class _Connection(ResponseHandler):
         transport = self.transport
         if transport is None or transport.is_closing():
             return False
-        return not (self._is_idle and self._has_unread(transport))
+        return not self._is_idle or self._rested == self._answers or not self._has_unread(transport)
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """Tell who waits for an answer, and who waits for the rest of one: aiohttp forgets the latter."""
@@ -105,12 +109,14 @@ class _Connection(ResponseHandler):
         if self.transport is not None:
             self.transport.abort()
 
+    def _rest(self, answer: int) -> None:
+        self._rested = answer
+
     def _has_unread(self, transport: asyncio.Transport) -> bool:
-        """Look into the socket, which the loop may not have come to read yet: half a microsecond."""
-        if self._unread is None:
-            self._unread = select.poll()
-            self._unread.register(transport.get_extra_info("socket"), select.POLLIN)
-        return bool(self._unread.poll(0))
+        """Look into the socket, which the loop has not come to read yet: a call to the kernel."""
+        unread = select.poll()
+        unread.register(transport.get_extra_info("socket"), select.POLLIN)
+        return bool(unread.poll(0))
 
 
 class _Pool(aiohttp.TCPConnector):

@@ -2,7 +2,7 @@
 
 Looking into every event as it passes costs more than relaying it, and nearly all of them say nothing
 but a word. So whole events are kept as they came until they outgrow a limit; then they are boiled
-down to what may be asked for: text, usage, finish and fault.
+down to what may be asked for: text, usage, and whether there were calls.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CALLS = re.compile(rb'"(?:tool_calls"\s*:\s*\[\s*\{|function_call"\s*:\s*\{)')
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
 USAGE = b'"prompt_tokens"'
 """A member of every usage object, and of nothing else."""
-_ERROR = b'"error"'
+ERROR = b'"error"'
 """The member of an error, or what SGLang says its event is."""
 
 
@@ -56,18 +56,29 @@ def first_finish(events: bytes) -> int:
     return -1 if found is None else found.start()
 
 
+def last_fault(events: bytes) -> UpstreamError | None:
+    """Return the error that the last of these events tells that tells one."""
+    at = events.rfind(ERROR)  # from the end: a third of what the same search costs from the beginning
+    while at >= 0:
+        start, end = _event_around(events, at)
+        fault = fault_in(data_of(events[start:end]))
+        if fault is not None:
+            return fault
+        at = events.rfind(ERROR, 0, start)
+    return None
+
+
 class Transcript:
     """The events of a stream. What is asked for is true of all that was added."""
 
-    __slots__ = ("_called", "_fault", "_finished", "_raw", "_raw_bytes", "_texts", "_usage")
+    __slots__ = ("_called", "_raw", "_raw_bytes", "_texts", "_usage")
 
     def __init__(self) -> None:
         self._raw: list[bytes] = []
         self._raw_bytes = 0
         self._texts: list[str] = []
         self._usage: Usage | None = None
-        self._called = self._finished = False
-        self._fault: UpstreamError | None = None
+        self._called = False
 
     def add(self, events: bytes) -> None:
         """Keep whole events of the stream."""
@@ -84,18 +95,9 @@ class Transcript:
         """Return the last usage that was reported; None when there was none yet."""
         return _last_usage(self._joined()) or self._usage
 
-    def finished(self) -> bool:
-        """Whether a finish reason was told."""
-        return self._finished or first_finish(self._joined()) >= 0
-
-    def calling(self, more: bytes = b"") -> bool:
-        """Whether a call was begun and may not be whole yet, `more` being what comes next."""
-        called = self._called or _CALLS.search(self._joined()) or _CALLS.search(more)
-        return bool(called) and not (self.finished() or first_finish(more) >= 0)
-
-    def fault(self) -> UpstreamError | None:
-        """Return the error that an event told; None where none did."""
-        return self._fault or last_fault(self._joined())
+    def called(self, more: bytes = b"") -> bool:
+        """Whether a call was begun, `more` being what comes next."""
+        return self._called or bool(_CALLS.search(self._joined()) or _CALLS.search(more))
 
     def _joined(self) -> bytes:
         if len(self._raw) > 1:
@@ -105,8 +107,7 @@ class Transcript:
     def _boil_down(self) -> None:
         raw = self._joined()
         self._texts.append(text_of(raw))
-        self._usage, self._finished, self._fault = self.usage(), self.finished(), self.fault()
-        self._called = self._called or _CALLS.search(raw) is not None
+        self._usage, self._called = self.usage(), self.called()
         self._raw.clear()
         self._raw_bytes = 0
 
@@ -119,18 +120,6 @@ def _last_usage(raw: bytes) -> Usage | None:
         if usage is not None:
             return usage
         at = raw.rfind(USAGE, 0, start)  # each event once, however often it says the word
-    return None
-
-
-def last_fault(raw: bytes) -> UpstreamError | None:
-    """Return the error that the last of these events tells that tells one."""
-    at = raw.rfind(_ERROR)  # from the end: a third of what the same search costs from the beginning
-    while at >= 0:
-        start, end = _event_around(raw, at)
-        fault = fault_in(data_of(raw[start:end]))
-        if fault is not None:
-            return fault
-        at = raw.rfind(_ERROR, 0, start)
     return None
 
 

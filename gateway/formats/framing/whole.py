@@ -7,38 +7,41 @@ way of every event. Must not know what the objects say.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
+_BEGINNINGS = {b'{"'}
 _walk = msgspec.json.Decoder(msgspec.Raw).decode  # goes over the whole value and builds nothing
 
+T = TypeVar("T")
 
-def count_objects(events: bytes, at: int = 0) -> int:
-    """Tell cheaply how many events these are, if all have, from `at` on, a JSON object on their only line.
 
-    0 says only that they have to be looked at more closely. An object over several lines of which all but
-    the first lack their `data:` is taken for one as well, if nobody broke the line right after its brace:
-    to look for line feeds would cost half as much again.
+def decode_events(events: bytes, decode: Callable[[bytes], T]) -> list[T] | None:
+    """Decode events that all have a JSON object on their only line; None: they are to be looked at closely.
+
+    `decode` takes objects only. One over several lines of which all but the first lack their `data:` is
+    taken as well, if nobody broke the line right after its brace: to look for line feeds would cost half as
+    much again.
     """
-    if not events.startswith(b'data: {"', at):
-        return 0
-    count = 1
+    if not events.startswith(b'data: {"') or not (events.isascii() or _is_text(events)):
+        return None
+    texts = events[6:].split(b"\n\ndata: ")
+    if {text[:2] for text in texts} != _BEGINNINGS:
+        return None
     try:
-        _walk(events[at + 6 :])
-    except (msgspec.DecodeError, RecursionError):  # several events, or a damaged one
-        texts = events[6:].split(b"\n\ndata: ")
-        if at or not _are_objects(texts):
-            return 0
-        count = len(texts)
-    return count if events.isascii() or _is_text(events) else 0
+        return list(map(decode, texts))
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
-def _are_objects(texts: list[bytes]) -> bool:
+def is_whole_event(event: bytes, at: int) -> bool:
+    """Tell cheaply whether an event has, from `at` on, a JSON object on its only line, and nothing else."""
+    if not event.startswith(b'data: {"', at) or not (event.isascii() or _is_text(event)):
+        return False
     try:
-        for text in texts:
-            if not text.startswith(b'{"'):
-                return False
-            _walk(text)
+        _walk(event[at + 6 :])
     except (msgspec.DecodeError, RecursionError):
         return False
     return True

@@ -12,7 +12,7 @@ from gateway.errors import Broken, GatewayError, UpstreamError
 from gateway.exchange import Usage
 from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import Framer, data_of, split_events
-from gateway.formats.framing.whole import count_objects, is_damaged, is_object
+from gateway.formats.framing.whole import is_damaged, is_object, is_whole_event
 from gateway.formats.neutral.codec import StreamDecoder
 from gateway.formats.passage.heard import Heard
 from gateway.formats.passage.watching import Watch
@@ -113,7 +113,7 @@ class DecodedStream:
 
     def _pass(self, events: bytes) -> bytes:
         at = events.find(b"\n") + 1 if events.startswith(b"event: ") else 0
-        return self._hand_on(events) if count_objects(events, at) else self._readable(events)
+        return self._hand_on(events) if is_whole_event(events, at) else self._readable(events)
 
     def _readable(self, events: bytes) -> bytes:
         """Leave out what nobody can read. Amid a call that is half of its arguments, and ends the stream."""

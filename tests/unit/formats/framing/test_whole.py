@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.formats.framing.sse import data_of
-from gateway.formats.framing.whole import count_objects, is_damaged, is_object
+from gateway.formats.framing.whole import decode_events, is_damaged, is_object, is_whole_event
 
 ONE = b'data: {"a": "\xc3\xa9"}\n\n'
 
 
+class Seen(msgspec.Struct):
+    """What a decoder looks for; it walks over all else."""
+
+    b: int = 0
+
+
+decode = msgspec.json.Decoder(Seen).decode
+
+
 @pytest.mark.parametrize("events", [ONE, ONE * 3, ONE.replace(b"\n", b"\r\n"), b'data: {"a": {}}'])
 def test_events_of_objects_are_told_at_once(events: bytes) -> None:
-    assert count_objects(events) == events.count(b"data")
+    assert decode_events(events, decode) == [Seen()] * events.count(b"data")
     named = b"event: x\n" + events
-    assert count_objects(named, 9) == (events.count(b"data") == 1)
+    assert is_whole_event(named, 9) == (events.count(b"data") == 1)
+
+
+def test_each_event_is_decoded() -> None:
+    assert decode_events(b'data: {"b": 1}\n\ndata: {"b": 2}\n\n', decode) == [Seen(1), Seen(2)]
+    assert decode_events(b'data: {"b": 1}\n\ndata: {"b": ""}\n\n', decode) is None
 
 
 @pytest.mark.parametrize(
@@ -38,7 +53,8 @@ def test_events_of_objects_are_told_at_once(events: bytes) -> None:
     ],
 )
 def test_all_others_are_left_to_a_closer_look(events: bytes) -> None:
-    assert not count_objects(events)
+    assert decode_events(events, decode) is None
+    assert not is_whole_event(events, 0)
 
 
 @pytest.mark.parametrize("data", [b"{}", b' {"a": 1}\n', b'{"a": "\\ud83d"}', b'{"a":\n[]}'])
@@ -64,6 +80,6 @@ def test_what_breaks_no_reader_is_no_damage(event: bytes) -> None:
 @given(st.lists(st.binary(max_size=8) | st.just(b'"a": 1'), max_size=4).map(b"".join))
 def test_the_cheap_answer_never_contradicts_the_exact_one(inside: bytes) -> None:
     event = b'data: {"x": 1, ' + inside.replace(b"\n", b"").replace(b"\r", b"") + b"}\n\n"
-    if count_objects(event):
+    if is_whole_event(event, 0):
         assert is_object(data_of(event))
         assert isinstance(json.loads(data_of(event)), dict)
