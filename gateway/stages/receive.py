@@ -40,19 +40,15 @@ async def receive(arrival: Arrival, intake: Intake) -> bytes:
 async def _whole(arrival: Arrival, intake: Intake) -> bytes:
     pieces, size_bytes, more = list[bytes](), 0, True
     while more:
-        piece, more = await _next(arrival)
+        message = await arrival.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone("the client left before its request was whole")
+        piece, more = message.get("body", b""), message.get("more_body", False)
         pieces.append(piece)
         size_bytes += len(piece)
         if size_bytes > intake.max_body_bytes:
             raise _too_large(intake)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-async def _next(arrival: Arrival) -> tuple[bytes, bool]:
-    message = await arrival.receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone("the client left before its request was whole")
-    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(intake: Intake) -> TooLarge:

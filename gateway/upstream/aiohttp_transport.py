@@ -2,19 +2,23 @@
 
 The fastest and most widely trusted client of those measured (see docs/decisions). One instance, with a
 connection pool of its own, per backend. Knows nothing of formats or providers.
+
+Of aiohttp it takes the pool, the writer of heads and the parser, not `ClientSession`: cookies, redirects,
+middlewares, and a task for each body are half of what a call costs there. What is used instead has had the
+same names and parameters from aiohttp 3.10 to 3.14.
 """
 
 from __future__ import annotations
 
 import asyncio
 import select
-from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, RawResponseMessage, StreamWriter
 from yarl import URL
 
 from gateway.errors import Broken, ConnectFailed, GatewayError, TimedOut
@@ -23,15 +27,12 @@ from gateway.upstream.answer import WatchedAnswer
 from gateway.upstream.watchdog import Watchdog
 
 _DNS_CACHE_S = 60
-_URLS_KEPT = 1000
+_PLACES_KEPT = 1000
 _READ_BUFFER_BYTES = 64 * 1024
-_FINAL_STATUS = 200
-"""From here on; those before it only announce the answer."""
-_CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
-_ENDS = (aiohttp.ClientError, OSError, EOFError)
-
-_is_new: ContextVar[bool] = ContextVar("is_new", default=False)
-"""Whether the request of this task has made a connection of its own."""
+_ANNOUNCING = frozenset({100, *range(102, 200)})
+"""Statuses that are followed by the answer's own."""
+_CLOSED = (aiohttp.ServerDisconnectedError, OSError)
+_ENDS = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
 
 
 class _Connection(ResponseHandler):
@@ -47,7 +48,7 @@ class _Connection(ResponseHandler):
         """An answer is asked for, and its head has not come."""
         self._is_idle = True
         """Nothing is asked for that has not come whole."""
-        self._answers = self._rested = 0
+        self.answers = self._rested = 0
         """How many answers have ended, and after which of them the loop has read once more since."""
 
     def set_response_params(self, **named: Any) -> None:
@@ -56,12 +57,13 @@ class _Connection(ResponseHandler):
         super().set_response_params(**named)
 
     def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
-        """Take the head of an answer, of the one that is due."""
+        """Take the head of the answer that is due; what only announces it is left out."""
         if not self._is_due:
             self._refuse()
             return
-        self._is_due = data[0].code < _FINAL_STATUS
-        super().feed_data(data, size)
+        self._is_due = data[0].code in _ANNOUNCING
+        if not self._is_due:
+            super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
         """Take what was asked for."""
@@ -73,9 +75,9 @@ class _Connection(ResponseHandler):
         if self._is_due or (self._payload is not None and not self._payload.is_eof()):
             return
         self._is_idle = True
-        self._answers += 1
+        self.answers += 1
         # One turn of the loop puts the callback behind what runs now, the next behind what was read between.
-        self._loop.call_soon(self._loop.call_soon, self._rest, self._answers)
+        self._loop.call_soon(self._loop.call_soon, self._rest, self.answers)
         # The parser tells what it holds of a next answer: its head has begun, and has not ended.
         if self._parser is not None and self._parser.feed_eof() is not None:
             self._refuse()
@@ -85,7 +87,12 @@ class _Connection(ResponseHandler):
         transport = self.transport
         if transport is None or transport.is_closing():
             return False
-        return not self._is_idle or self._rested == self._answers or not self._has_unread(transport)
+        return not self._is_idle or self._rested == self.answers or not self._has_unread(transport)
+
+    @property
+    def should_close(self) -> bool:
+        """Whether it is of no use to another call: nor is one that has answered what it has not read yet."""
+        return self.writing_paused or super().should_close
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """Tell who waits for an answer, and who waits for the rest of one: aiohttp forgets the latter."""
@@ -120,16 +127,12 @@ class _Connection(ResponseHandler):
 
 
 class _Pool(aiohttp.TCPConnector):
-    """aiohttp's pool, of our connections; it tells a task whether it has got a new one."""
+    """aiohttp's pool, of our connections."""
 
     def __init__(self, max_connections: int) -> None:
         super().__init__(limit=max_connections, ttl_dns_cache=_DNS_CACHE_S)
         connection = cast("type[ResponseHandler]", _Connection)
         self._factory = partial(connection, loop=asyncio.get_running_loop())
-
-    async def _create_connection(self, *args: Any) -> Any:
-        _is_new.set(True)
-        return await super()._create_connection(*args)
 
 
 class AiohttpTransport:
@@ -137,24 +140,23 @@ class AiohttpTransport:
 
     def __init__(self, max_connections: int, connect_s: float) -> None:
         self._max_connections = max_connections
-        self._connect_s = connect_s
-        self._session: aiohttp.ClientSession | None = None
-        self._urls: dict[str, URL] = {}
+        self._limits = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
+        self._pool: _Pool | None = None
+        self._places: dict[str, aiohttp.ClientRequest] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
         """Send and return at the answer's headers; raises ConnectFailed or TimedOut."""
         watchdog = Watchdog(timeouts, self._loop)
         watchdog.expect("the first byte", timeouts.first_byte_s)
-        response = None
+        connection = None
         try:
-            response = await self._request(request)
+            connection, head, content = await self._exchange(request)
         except (asyncio.CancelledError, *_ENDS) as error:
             raise _translate(error, watchdog) or error from None
         finally:
-            if response is None:
+            if connection is None:
                 watchdog.stop()
-        content = response.content
 
         async def pull() -> bytes:
             try:
@@ -162,55 +164,68 @@ class AiohttpTransport:
             except _ENDS as error:
                 raise Broken("the upstream's answer was cut", detail=_said(error)) from error
 
-        def drop() -> None:
-            response.release() if content.at_eof() else response.close()
-
-        return WatchedAnswer(response.status, response.raw_headers, pull, drop, watchdog, timeouts.gap_s)
+        drop = connection.release  # to the pool, which closes one whose answer has not come whole
+        content.on_eof(drop)
+        return WatchedAnswer(head.code, head.raw_headers, pull, drop, watchdog, timeouts.gap_s)
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            await self._pool.close()
 
-    async def _request(self, request: Request) -> aiohttp.ClientResponse:
-        session = self._session or self._open()
-        url = self._urls.get(request.url) or self._url(request.url)
+    async def _exchange(
+        self, request: Request
+    ) -> tuple[Connection, RawResponseMessage, aiohttp.StreamReader]:
+        """Send on a connection of the pool, and return when the answer's head has come."""
+        pool = self._pool or self._open()
+        place = self._places.get(request.url) or self._place(request.url)
         while True:
-            _is_new.set(False)
+            connection = await pool.connect(place, [], self._limits)
+            protocol = cast("_Connection", connection.protocol)
+            is_new = not protocol.answers
             try:
-                return await session.request(
-                    request.method, url, data=request.body, headers=request.headers, allow_redirects=False
-                )
-            except _CLOSED:
+                protocol.set_response_params(read_until_eof=True, read_bufsize=_READ_BUFFER_BYTES)
+                await self._write(protocol, place, request)
+                return connection, *await protocol.read()
+            except BaseException as error:
+                connection.close()
                 # A host may close an idle connection at the moment that we use it again. Nothing was
                 # lost: what had not answered a byte has not taken the request (RFC 9112, section 9.3.1).
-                if _is_new.get():
+                if is_new or not isinstance(error, _CLOSED):
                     raise
 
-    def _open(self) -> aiohttp.ClientSession:
-        # Opened at the first call: a session belongs to the loop that runs it.
-        self._loop = asyncio.get_running_loop()
-        self._session = aiohttp.ClientSession(
-            connector=_Pool(self._max_connections),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s),
-            read_bufsize=_READ_BUFFER_BYTES,
-        )
-        return self._session
+    async def _write(self, protocol: _Connection, place: aiohttp.ClientRequest, request: Request) -> None:
+        """Hand the request to the socket, which keeps what it cannot send yet: an answer may come before."""
+        headers = place.headers.copy()
+        headers.update(request.headers)
+        headers["Content-Length"] = str(len(request.body))
+        writer = StreamWriter(protocol, place.loop)
+        await writer.write_headers(f"{request.method} {place.url.raw_path_qs} HTTP/1.1", headers)
+        await writer.write(request.body, drain=False)
 
-    def _url(self, text: str) -> URL:
-        # A backend has a handful of URLs; parsing one costs as much as the rest of this method.
-        if len(self._urls) >= _URLS_KEPT:  # Azure's hold the model's name, which may be the client's choice
-            self._urls.clear()
-        self._urls[text] = url = URL(text, encoded=True)
-        return url
+    def _open(self) -> _Pool:
+        # Opened at the first call: a pool belongs to the loop that runs it.
+        self._loop = asyncio.get_running_loop()
+        self._pool = _Pool(self._max_connections)
+        return self._pool
+
+    def _place(self, url: str) -> aiohttp.ClientRequest:
+        """Say where requests to a URL go, as the pool wants it told, with the headers that all of them have.
+
+        A backend has a handful of URLs; reading one costs as much as sending a request there.
+        """
+        if len(self._places) >= _PLACES_KEPT:  # Azure's URLs hold the model's name: the client's choice
+            self._places.clear()
+        place = aiohttp.ClientRequest("POST", URL(url, encoded=True), loop=asyncio.get_running_loop())
+        self._places[url] = place
+        return place
 
 
 def _translate(error: BaseException, watchdog: Watchdog) -> GatewayError | None:
     """Turn what happened before an answer into our error; None: somebody else cancelled."""
     if isinstance(error, asyncio.CancelledError):
         return watchdog.verdict()
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, TimeoutError):
         timed_out = TimedOut("the upstream took too long to connect")
         timed_out.reached = False
         return timed_out
