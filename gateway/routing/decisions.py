@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.exchange import Attempt, Record, Usage
+from gateway.routing.choice import Choice
 from gateway.routing.plans import Considered, Plan
 from gateway.routing.routes import Candidate
 from gateway.routing.signals.recall import snapshot
@@ -27,7 +28,7 @@ COMPACT_BYTES = 1024
 
 _UNASKED = frozenset({"", "0", "false", "no", "off"})
 _NAME_CHARS = 200
-_PRICED = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
+_NOTHING, _UNTOLD = Choice(()), Usage()
 
 
 class Option(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -105,44 +106,41 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     facts: Mapping[str, Any] = {}
     """What was looked at; see `signals.recall`."""
 
-    @property
-    def is_notable(self) -> bool:
-        """Somebody may want to know why: a rule held, or not all went as written."""
-        return bool(self.rule or self.left_out or self.error or len(self.attempts) > 1)
-
 
 def decision_of(record: Record, ended_s: float, unix_s: float) -> Decision:
     """Tell what was decided for a call that has ended.
 
     `ended_s` is of the monotonic clock, `unix_s` the time of day.
     """
-    considered = considered_of(record)
-    attempts = tuple(map(_tried, record.attempts))
-    error = record.error.code if record.error else ""
-    about: dict[str, Any] = {}
-    if considered is not None:
-        about = {
-            "route": considered.route.name,
-            "rule": considered.rule,
-            "candidates": tuple(map(option, considered.choice.candidates)),
-            "left_out": tuple(Passed(left.name, left.reason) for left in considered.choice.left_out),
-            "facts": _facts(considered.signals),
-        }
-    return Decision(
-        call=record.call_id,
-        time=datetime.fromtimestamp(unix_s, UTC),
-        status=record.status,
-        ending=record.ending,
-        ms=_ms(ended_s - record.started_s),
-        purpose=record.purpose,
-        made_for=record.made_for,
-        tenant=record.tenant,
-        key=record.key,
-        model=record.model[:_NAME_CHARS],
-        attempts=attempts,
-        error=error,
-        **({"route": record.route, "rule": record.rule} | about),
+    seen = considered_of(record)
+    choice = _NOTHING if seen is None else seen.choice
+    return Decision(  # by position: by name it takes three times as long
+        record.call_id,
+        datetime.fromtimestamp(unix_s, UTC),
+        record.status,
+        record.ending,
+        _ms(ended_s - record.started_s),
+        record.purpose,
+        record.made_for,
+        record.tenant,
+        record.key,
+        record.model[:_NAME_CHARS],
+        record.route if seen is None else seen.route.name,
+        record.rule if seen is None else seen.rule,
+        tuple([option(one) for one in choice.candidates]),
+        tuple([Passed(left.name, left.reason) for left in choice.left_out]),
+        tuple([_tried(attempt) for attempt in record.attempts]),
+        record.error.code if record.error else "",
+        {} if seen is None else _facts(seen.signals),
     )
+
+
+def is_notable(record: Record) -> bool:
+    """Somebody may want to know why: a rule held, or not all went as written."""
+    if record.error is not None or len(record.attempts) > 1:
+        return True
+    seen = considered_of(record)
+    return bool(record.rule if seen is None else seen.rule or seen.choice.left_out)
 
 
 def considered_of(record: Record) -> Considered | None:
@@ -170,8 +168,9 @@ def line_of(kept: Literal["all", "notable", "none"]) -> Callable[[Record, float,
     encode, every = msgspec.json.Encoder().encode, kept == "all"
 
     def line(record: Record, ended_s: float, unix_s: float) -> bytes:
-        decision = decision_of(record, ended_s, unix_s)
-        return encode(decision) + b"\n" if every or decision.is_notable else b""
+        if every or is_notable(record):
+            return encode(decision_of(record, ended_s, unix_s)) + b"\n"
+        return b""
 
     return line
 
@@ -218,27 +217,30 @@ def _briefly(attempt: Attempt) -> str:
 
 
 def _tried(attempt: Attempt) -> Tried:
-    usage, first_s = attempt.usage, attempt.first_token_s
-    given = {} if usage is None else {name: getattr(usage, name) for name in _PRICED}
+    usage, first_s, price = attempt.usage or _UNTOLD, attempt.first_token_s, attempt.price
     return Tried(
-        backend=attempt.backend,
-        model=attempt.model[:_NAME_CHARS],
-        why=attempt.why,
-        ms=_ms(attempt.seconds),
-        cause=attempt.cause,
-        first_token_ms=None if first_s is None else _ms(first_s),
-        cost_nanousd=None if usage is None or attempt.price is None else attempt.price.of(usage),
-        **given,
+        attempt.backend,
+        attempt.model[:_NAME_CHARS],
+        attempt.why,
+        _ms(attempt.seconds),
+        attempt.cause,
+        None if first_s is None else _ms(first_s),
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens,
+        None if price is None or attempt.usage is None else price.of(usage),
     )
 
 
 def _facts(signals: Signals) -> Mapping[str, Any]:
     readers = signals.readers
     facts = snapshot(signals, readers.headers)
-    if not readers.reads_metadata:  # it was read for the user's name alone, of which there is a digest
-        facts.pop("metadata", None)
+    if "metadata" in facts and not readers.reads_metadata:
+        del facts["metadata"]  # it was read for the user's name alone, of which there is a digest
     return facts
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    """Milliseconds, to the microsecond; rounding to decimals gives the same, four times as slowly."""
+    return round(seconds * 1e6) / 1000

@@ -121,7 +121,7 @@ class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     tool_use_tokens: int = 0
     searches: int = 0
     characters: int = 0
-    audio_s: float = 0.0
+    audio_s: float | None = None
     tokens: str = ""
     """Who counted them: reported or counted."""
     translated_to: str = ""

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from gateway.config.signals import LabelSpec, SensitivitySpec, TaskSpec
 from gateway.exchange import Call, Caller, Envelope
 from gateway.formats.envelope import decode_members
+from gateway.routing.signals import body
+from gateway.routing.signals.features import features_of
 from gateway.routing.signals.readers import compile_readers
 from gateway.routing.signals.recall import snapshot
 from gateway.routing.signals.signals import Signals
+from gateway.routing.signals.size import tokens_of
 
 READERS = compile_readers(
     {"code": TaskSpec(keywords=("bug",), patterns=("fix.*",))},
@@ -50,15 +53,41 @@ FACTS = (
 SENSITIVE = ("bob@example.org", "+49 30 1234567", "4111 1111 1111 1111", "DE89370400440532013000")
 
 
-def signals(body: str) -> Signals:
-    return Signals(Call("chat", Caller("t", "k"), Envelope("m"), decode_members(body.encode()), {}), READERS)
+def signals(text: str) -> Signals:
+    return Signals(Call("chat", Caller("t", "k"), Envelope("m"), decode_members(text.encode()), {}), READERS)
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5))
-def test_no_body_makes_a_signal_fail(body):
-    seen = signals(json.dumps(body))
+def test_no_body_makes_a_signal_fail(members):
+    seen = signals(json.dumps(members))
     assert None not in [getattr(seen, name) for name in FACTS]
     assert snapshot(seen)["prompt_tokens"] >= 0
+
+
+PART = st.dictionaries(
+    st.sampled_from(("type", "text", "content", "input", "image", "signature", "cache_control")),
+    st.sampled_from(("text", "tool_result", "image", None)) | VALUES,
+    max_size=4,
+)
+TURN = st.dictionaries(
+    st.sampled_from(("role", "content", "name", "tool_calls", "parts", "images", "encrypted_content")),
+    st.none() | st.text(max_size=8) | VALUES | st.lists(PART, max_size=3),
+    max_size=4,
+)
+
+
+@given(
+    st.lists(TURN | st.text(max_size=4), max_size=4),
+    st.sampled_from(("messages", "input", "contents")),
+    st.dictionaries(st.sampled_from(body.INSTRUCTIONS), st.text(max_size=4) | st.lists(PART), max_size=1),
+)
+def test_plain_text_is_told_without_looking_just_as_with(turns, name, instructions):
+    seen = signals(json.dumps(instructions | {name: turns}))
+    members = seen.call.members
+    looked_at = body.turns_of(members)
+    contents = body.contents_of(members, looked_at)
+    assert seen.features == features_of(members, contents.media)
+    assert seen.prompt_tokens == tokens_of(members, looked_at, contents)
 
 
 @given(st.sampled_from(SENSITIVE), st.text(max_size=30), st.text(max_size=30), st.data())

@@ -7,13 +7,13 @@ Sources: the API references named in `gateway.formats.*.types`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from gateway.exchange import Feature
-from gateway.routing.signals.body import Contents, inner_of, value_of
+from gateway.routing.signals.body import inner_of, value_of
 
 _TOOLS = ("tools", "functions", "toolConfig")
 _NO_TOOLS = frozenset({b"null", b"[]", b"{}"})
@@ -45,11 +45,11 @@ def max_tokens_of(members: Mapping[str, msgspec.Raw]) -> int | None:
     return limit if is_count else None
 
 
-def features_of(members: Mapping[str, msgspec.Raw], contents: Contents) -> frozenset[Feature]:
-    """Return what the request holds or asks for."""
-    found = set(contents.media)
+def features_of(members: Mapping[str, msgspec.Raw], media: Iterable[Feature]) -> frozenset[Feature]:
+    """Return what the request holds, with the kinds of its `media`, or asks for."""
     if _ASKING.isdisjoint(members):
-        return frozenset(found)
+        return frozenset(media)
+    found = set(media)
     if any(name in members and bytes(members[name]) not in _NO_TOOLS for name in _TOOLS):
         found.add("tools")
     if _wants_schema(members):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from unit.routing import stand_ins
-from unit.stand_ins import READERS, call
+from unit.stand_ins import CALLER, READERS, call
 
 from gateway.errors import Forbidden, NoTarget
 from gateway.exchange import Attempt, Price, Record, Usage
@@ -16,10 +16,12 @@ from gateway.routing.choice import Choice, Demand, LeftOut
 from gateway.routing.decisions import (
     COMPACT_BYTES,
     Decision,
+    Tried,
     compact,
     considered_of,
     decision_header,
     decision_of,
+    is_notable,
     line_of,
 )
 from gateway.routing.plans import Considered, Plan
@@ -84,6 +86,46 @@ def test_a_decision_has_all_that_was_decided() -> None:
     assert answered.cost_nanousd == 2040
 
 
+def test_the_line_of_a_plain_call() -> None:
+    write = line_of("all")
+    assert write is not None
+    record = planned(1, 0, tenant="acme", key="key_1", model="auto")
+    record.attempts = [Attempt("b0", "m", 10.0, seconds=0.2512345, usage=Usage(100, 40))]
+    seen = considered_of(record)
+    assert seen is not None
+    assert write(record, 10.25678, 1_795_000_000.125) == (
+        b'{"call":"call_1","time":"2026-11-18T11:06:40.125000Z","status":200,"ending":"finished","ms":256.78,'
+        b'"tenant":"acme","key":"key_1","model":"auto","route":"auto",'
+        b'"candidates":[{"target":"b0/m","cost_nanousd":0}],'
+        b'"attempts":[{"backend":"b0","model":"m","why":"first","ms":251.235,"input_tokens":100,'
+        b'"output_tokens":40}],'
+        b'"facts":{"model":"fast","format":"chat","stream":false,"caller":%b,'
+        b'"headers":{"x-team":null},"max_tokens":null,"prompt_tokens":%d,"size_bytes":41,"features":[],'
+        b'"user":""}}\n'
+    ) % (msgspec.json.encode(CALLER), seen.signals.prompt_tokens)
+
+
+def test_every_field_of_a_decision_and_of_an_attempt_has_its_own_value() -> None:
+    record = planned(purpose="shadow", made_for="call_0")
+    record.attempts[1].usage = Usage(1000, 10, 5, 3)
+    record.attempts[1].cause = "stream_broken"
+    decision = decision_of(record, 11.0, UNIX_S)
+    assert (decision.purpose, decision.made_for) == ("shadow", "call_0")
+    assert decision.attempts[1] == Tried(
+        backend="b1",
+        model="m",
+        why="next",
+        ms=250.0,
+        cause="stream_broken",
+        first_token_ms=125.0,
+        input_tokens=1000,
+        output_tokens=10,
+        cached_tokens=5,
+        cache_write_tokens=3,
+        cost_nanousd=2034,
+    )
+
+
 def test_what_the_call_says_is_not_in_it() -> None:
     record = planned()
     turns = [{"role": "user", "content": SECRET_WORDS}]
@@ -133,7 +175,7 @@ def test_a_call_that_never_came_to_routing_has_no_facts() -> None:
     ],
 )
 def test_notable_is_where_not_all_went_as_written(record: Record, *, notable: bool) -> None:
-    assert decision_of(record, 1.0, UNIX_S).is_notable is notable
+    assert is_notable(record) is notable
     every, some = line_of("all"), line_of("notable")
     assert every is not None
     assert some is not None

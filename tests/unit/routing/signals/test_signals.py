@@ -144,6 +144,48 @@ def test_what_a_call_holds_or_asks_for_is_told_in_every_format(body, features):
     assert signals(body).features == features
 
 
+PLAIN = '{"role": "user", "content": "hi"}'
+
+
+@pytest.mark.parametrize(
+    ("messages", "features"),
+    [
+        ("[]", set()),
+        (f"[{PLAIN}]", set()),
+        (f'[{PLAIN}, {{"role": "assistant", "content": null, "tool_calls": [{{"image": 1}}]}}]', set()),
+        (f'[{PLAIN}, {{"role": "tool", "tool_call_id": "1", "content": "[{{"}}]', set()),
+        (f'[{PLAIN}, {{"role": "user", "name": [{{"image": 1}}], "content": "\\u005b"}}]', set()),
+        (f'[{PLAIN}, {{"content": "x", "images": ["aGk="]}}]', {"images"}),
+        (f'[{PLAIN}, {{"role": "user", "content": {{"image": {{}}}}}}]', {"images"}),
+        (f'[{PLAIN}, {{"content": "x", "content": [{{"file": {{}}}}]}}]', {"files"}),
+        (f'[{PLAIN}, {{"content": [{{"file": {{}}}}], "content": "x"}}]', set()),
+        (f'[{PLAIN}, {{"content": "x", "parts": [{{"file": {{}}}}]}}]', set()),
+        (f'[{PLAIN}, {{"content": null, "parts": [{{"file": {{}}}}]}}]', set()),
+        (f'[{PLAIN}, {{"parts": [{{"file": {{}}}}]}}]', {"files"}),
+        (f'[{PLAIN}, {{"content": [{{"type": "text", "text": "x", "image": {{}}}}]}}]', {"images"}),
+        (f'[{PLAIN}, {{"content": [{{"type": "image", "text": "x"}}]}}]', {"images"}),
+        (f'[{PLAIN}, {{"content": [{{"text": "x"}}, {{"type": "file"}}]}}]', {"files"}),
+        (f'[{PLAIN}, {{"content": [{{"type": "tool_use", "input": {{"image": {{}}}}}}]}}]', set()),
+        (f'[{PLAIN}, {{"content": [{{"type": "tool_result", "content": "x"}}]}}]', set()),
+        (f'[{PLAIN}, {{"content": [{{"type": "tool_result", "content": [{{"image": 1}}]}}]}}]', {"images"}),
+        (f'[{PLAIN}, "x", {{"output": [{{"audio": {{}}}}]}}]', {"audio"}),
+        (f'[{PLAIN}, null, {{"content": [{{"file": {{}}}}]}}]', set()),
+    ],
+)
+def test_what_only_looks_like_plain_text_is_looked_at(messages, features):
+    members = decode_members(f'{{"messages": {messages}}}'.encode())
+    assert Signals(Call("chat", Caller("t", "k"), Envelope("m"), members, {}), READERS).features == features
+
+
+def test_plain_messages_beside_media_in_the_instructions_are_looked_at():
+    body = asked("hello") | {"system": [{"type": "image", "source": {"media_type": "image/png"}}]}
+    assert signals(body).features == {"images"}
+
+
+def test_long_messages_of_plain_text_hold_nothing_else():
+    assert signals(asked("hello " * 5000)).features == frozenset()
+
+
 @pytest.mark.parametrize(
     "part",
     [
@@ -283,7 +325,7 @@ def test_a_snapshot_holds_what_was_read_and_nothing_of_the_prompt():
     assert (seen.task, seen.labels) == ("code", {"personal"})
     _ = seen.prompt, seen.conversation, seen.turn, seen.instructions
     facts = snapshot(seen, ("x-team", "x-other"))
-    text = json.dumps(facts)
+    text = msgspec.json.encode(facts).decode()
     assert not [word for word in ("Fix", "brief", "ann", "hidden") if word in text]
     assert facts["headers"] == {"x-team": "blue", "x-other": None}
     assert facts["task"] == "code"
@@ -310,6 +352,15 @@ def test_decisions_can_be_made_again_on_what_was_recorded():
     assert (again.headers.get("x-team"), again.headers.get("x-other")) == ("blue", None)
     assert "x-other" not in again.headers
     assert msgspec.json.decode(msgspec.json.encode(snapshot(again, ("x-team", "x-other")))) == facts
+
+
+@pytest.mark.parametrize("reads_metadata", [False, True])
+def test_metadata_that_was_read_for_the_user_is_recorded_as_read(reads_metadata):
+    readers = msgspec.structs.replace(READERS, reads_metadata=reads_metadata)
+    seen = Signals(Call("chat", Caller("t", "k"), Envelope("m"), {}, {}), readers)
+    assert "metadata" not in snapshot(seen)  # only the snapshot itself asked for the user
+    assert snapshot(seen)["user"] == ""
+    assert snapshot(seen).get("metadata") == ({} if reads_metadata else None)
 
 
 def test_equal_users_stay_equal_and_different_ones_different():
