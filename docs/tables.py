@@ -19,7 +19,8 @@ import msgspec
 from gateway.config import reliability, routing, signals, ways
 from gateway.config.resolve import BREAKER, load_presets
 from gateway.exchange import Timeouts
-from gateway.policy import prices, tenants
+from gateway.policy import budgets, prices, quotas, tenants
+from gateway.policy.limits import scopes
 
 PAGE = Path(__file__).with_name("configuration.md")
 SPECS: dict[str, type[msgspec.Struct]] = {
@@ -63,6 +64,13 @@ SPECS: dict[str, type[msgspec.Struct]] = {
     "issuer": tenants.IssuerSpec,
     "prices.yaml": prices.PricesSpec,
     "price": prices.PriceSpec,
+    "quotas.yaml": quotas.QuotasSpec,
+    "quota": quotas.QuotaSpec,
+    "for": scopes.ForSpec,
+    "budgets.yaml": budgets.BudgetsSpec,
+    "budget": budgets.BudgetSpec,
+    "downgrade": budgets.DowngradeSpec,
+    "alerts": budgets.AlertsSpec,
 }
 INHERITED = {
     f"{place}.{name}": value

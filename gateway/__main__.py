@@ -1,4 +1,4 @@
-"""The command line: forebay serve | check | test | explain | diff | schema | keys.
+"""The command line: forebay serve | check | test | explain | diff | schema | keys | quota | budget.
 
 Imports are late where a command does not need them: `check` runs in a commit hook, and `serve` has to
 be ready in a second.
@@ -57,11 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("--check", action="store_true", help="write nothing; fail when they are stale")
     schema.set_defaults(run=_schema)
 
-    from gateway.commands import keys
+    from gateway.commands import keys, limit_options
 
     keys.register(commands)
-    _add_places(commands.choices["keys"])
-    commands.choices["keys"].set_defaults(run=_keys)
+    limit_options.register(commands)
+    for name, run in (("keys", _keys), ("quota", _quota), ("budget", _budget)):
+        _add_places(commands.choices[name])
+        commands.choices[name].set_defaults(run=run)
     return parser
 
 
@@ -158,6 +160,22 @@ def _keys(args: argparse.Namespace) -> int:
         return run(args, store, config.tenants.tenants, sys.stdout)
     finally:
         store.close()
+
+
+def _quota(args: argparse.Namespace) -> int:
+    from gateway.commands.limiting import open_reach
+    from gateway.commands.quota import run
+    from gateway.compose.reading import load_config
+
+    return run(args, open_reach(load_config(args.config), args.state), sys.stdout)
+
+
+def _budget(args: argparse.Namespace) -> int:
+    from gateway.commands.budget import run
+    from gateway.commands.limiting import open_reach
+    from gateway.compose.reading import load_config
+
+    return run(args, open_reach(load_config(args.config), args.state), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ know any wire format: `gateway.formats` renders it in the dialect the client spe
       ClientError      BadRequest 400 - Unauthenticated 401 - Forbidden 403 - UnknownRoute 404
                        MethodNotAllowed 405 - ReadTimeout 408 - TooLarge 413 - Unsupported 400
                        ClientGone 499 (only in the records)
+        Denied         QuotaExceeded 429 - BudgetExceeded 402
       UpstreamError    ConnectFailed 502 - TimedOut 504 - Busy 503 - Broken (mid-stream)
                        Failed 5xx: BadAnswer 502 - Empty 502
                        Rejected 4xx: Refused 401/403 - UnknownModel 404 - ContextTooLong - Filtered
@@ -156,6 +157,30 @@ class TooLarge(ClientError):
 
     status = 413
     code = "request_too_large"
+
+
+class Denied(ClientError):
+    """A limit on the caller does not let the call in; `notes` are headers that say how it stands."""
+
+    notes: Sequence[tuple[bytes, bytes]] = ()
+    limit: str = ""
+    """Its name."""
+
+
+class QuotaExceeded(Denied):
+    """A rate or a number at the same time; `retry_after_s` says when there is room again."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    kind = "rate_limit_error"
+
+
+class BudgetExceeded(Denied):
+    """The money for this period is spent."""
+
+    status = 402
+    code = "budget_exceeded"
+    kind = "insufficient_quota"
 
 
 class UpstreamError(GatewayError):
@@ -314,6 +339,8 @@ class StoreDown(GatewayFault):
     """A store that the call needs does not answer. Never a 401."""
 
     code = "store_down"
+    reached: bool = True
+    """It may have done what it was asked, all the same."""
 
 
 class ShuttingDown(GatewayFault):

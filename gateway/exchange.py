@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Mutabl
 from math import inf
 from random import random
 from time import monotonic, time
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -84,6 +84,10 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     """The best that its calls may have."""
     share: float = 1.0
     """Its part of a busy backend, against other tenants'."""
+    team: str = ""
+    """Of the key; empty: it has none."""
+    timezone: str = "UTC"
+    """In which the tenant's days and months begin."""
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
@@ -285,6 +289,28 @@ class Attempt(msgspec.Struct):
     """What was asked, in the client's format."""
 
 
+class Lease(Protocol):
+    """What a call has taken of its limits. To end or settle it again changes nothing."""
+
+    def has_room(self, price: Price | None) -> bool:
+        """Reckon with the cost of one more attempt; False: more has to be taken first (`enlarge`)."""
+
+    async def enlarge(self) -> bool:
+        """Take what the attempts reckoned with lack; False: a limit does not have it."""
+
+    def spare(self, price: Price | None) -> None:
+        """Reckon no more with an attempt: it has cost nothing."""
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Tell the client what is left of its limits."""
+
+    def end(self) -> None:
+        """The call runs no more."""
+
+    def settle(self, attempts: Sequence[Attempt]) -> None:
+        """Give back what the attempts did not use."""
+
+
 class Record(msgspec.Struct):
     """What is known of a call, filled in as it goes its way, and settled once at its end.
 
@@ -313,6 +339,8 @@ class Record(msgspec.Struct):
     """The name of the rule that held."""
     plan: object = None
     """The plan that was made, for whoever explains it: the nouns must not know it."""
+    lease: Lease | None = None
+    """None: no limit holds for it."""
     purpose: Literal["call", "shadow", "classify"] = "call"
     """A client's call; or one of our own, for another call: a copy of it, or a question about its task."""
     made_for: str = ""
@@ -368,3 +396,5 @@ class Arrival(msgspec.Struct, frozen=True):
     """Send the reply; returns when its last byte was handed to the server."""
     named: Mapping[str, msgspec.Raw] = {}
     """What the URL says of the call where its format puts it there: members `model` and `stream`."""
+    peer: Sequence[Any] | None = None
+    """Address and port of the other end of the connection, where they are known."""

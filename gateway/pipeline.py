@@ -1,6 +1,6 @@
 """The way of a call, on one screen: READ THIS FIRST.
 
-    identify -> receive -> envelope -> plan -> dispatch -> relay -> settle
+    identify -> receive -> envelope -> plan -> admit -> dispatch -> relay -> settle
 
 Each stage is one function in `gateway.stages`; it returns a value or raises a GatewayError, and no
 stage calls another: only this file chains them. Whatever happens, the call is settled once: finished,
@@ -16,9 +16,11 @@ from gateway.errors import Bug, ClientError, ClientGone, GatewayError, ShuttingD
 from gateway.exchange import Arrival, Call, Moment, Record, Reply
 from gateway.formats.envelope import decode_body, decode_envelope
 from gateway.formats.errors.reply import error_reply
+from gateway.formats.request.output_limit import check_amounts, check_crowd
 from gateway.routing.decisions import decision_header
-from gateway.routing.plans import Considered
+from gateway.routing.plans import Considered, Plan
 from gateway.runtime import Runtime
+from gateway.stages.admit import admit
 from gateway.stages.dispatch import dispatch
 from gateway.stages.identify import identify
 from gateway.stages.plan import make_plan
@@ -44,20 +46,32 @@ async def serve(arrival: Arrival, runtime: Runtime) -> None:
 
 
 async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
-    caller = await identify(arrival.headers, runtime.identity)
+    caller = await identify(arrival.headers, runtime.identity, arrival.peer)
     record.tenant, record.key = caller.tenant, caller.key
-    members, form = decode_body(await receive(arrival, runtime.intake), arrival)
+    body = await receive(arrival, runtime.intake)
+    check_crowd(body)
+    members, form = decode_body(body, arrival)
     envelope = decode_envelope(members)
     record.model, record.stream = envelope.model, envelope.stream
     call = record.call = Call(arrival.format, caller, envelope, members, arrival.headers, form)
+    check_amounts(call)
     if runtime.classifier is not None:
         call = await runtime.classifier.label(call, record)
-    plan = make_plan(call, runtime.routing, Moment.now())
-    record.route, record.rule, record.plan = plan.route.name, plan.rule, plan
+    plan = _planned(call, runtime, record)
+    if (admitted := await admit(plan, record, runtime.entrance)) is not call:  # a limit changed it
+        call, plan = admitted, _planned(admitted, runtime, record)
+        if record.lease is None:  # it goes another way, where other limits may hold
+            await admit(plan, record, runtime.entrance)
     outcome = await dispatch(call, plan, record)
     if plan.way.shadow is not None:
         runtime.shadows.cast(call, plan, record)
     return relay(outcome, record, arrival.flight)
+
+
+def _planned(call: Call, runtime: Runtime, record: Record) -> Plan:
+    plan = make_plan(call, runtime.routing, Moment.now())
+    record.route, record.rule, record.plan = plan.route.name, plan.rule, plan
+    return plan
 
 
 async def _interrupted(arrival: Arrival, record: Record) -> None:

@@ -20,6 +20,7 @@ from gateway.exchange import (
     Request,
     Timeouts,
 )
+from gateway.quotas.counting import Ask, Verdict
 
 
 class Backend(Protocol):
@@ -99,6 +100,28 @@ class CacheStore(Protocol):
         """Keep the answer to a request."""
 
 
+class QuotaStore(Protocol):
+    """Counters of what is taken of limits. Every method raises StoreDown when the store does not answer."""
+
+    def now_ms(self) -> int:
+        """Return the Unix time that all workers agree on, the store's own: never waits."""
+
+    async def exchange(self, asks: Sequence[Ask]) -> Verdict:
+        """Give back, then take all that is needed or nothing; at one moment for all counters."""
+
+    async def claim(self, name: str, ttl_ms: int) -> bool:
+        """Return True to the first who asks in that time: for what is to be done once by all workers."""
+
+    async def revise(self, key: str, limit: int | None, ttl_ms: int) -> None:
+        """Set a counter's limit in place of its meter's, for so long; None: no longer."""
+
+    async def reset(self, key: str) -> None:
+        """Forget what was taken."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
 class KeyRecord(Protocol):
     """A stored key, as far as authentication needs it; never its plain text."""
 
@@ -117,6 +140,10 @@ class KeyRecord(Protocol):
     @property
     def routes(self) -> tuple[str, ...]:
         """Globs over the models it may use."""
+
+    @property
+    def team(self) -> str:
+        """Whose calls of its tenant it is for; empty: no team's."""
 
     @property
     def expires_unix_s(self) -> int | None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from gateway.admission.entrance import Entrance
 from gateway.attempts.classifying import Classifier
 from gateway.attempts.shadowing import Shadows
-from gateway.flights import Flights
 from gateway.identity.gate import Identity
 from gateway.routing.plans import Routing
+from gateway.server.flights import Flights
 from gateway.stages.receive import Intake
 from gateway.telemetry.books import Books
 from gateway.telemetry.metrics import Metrics
@@ -25,6 +26,7 @@ class Runtime(msgspec.Struct, frozen=True):
     routing: Routing
     identity: Identity
     intake: Intake
+    entrance: Entrance
     books: Books
     metrics: Metrics
     flights: Flights

@@ -67,6 +67,7 @@ REST: dict[str, dict[str, Any]] = {
 }
 """What a fragment of routing.yaml is completed with, where it does not show it itself."""
 
+FILES = {"routing.yaml", *(f"policies/{file.name}" for file in (ROOT / "policies").glob("*.yaml"))}
 CHECKED_APART = {
     "backends/presets.yaml": "it ships with the package; a configuration has none",
     "policies/tests/example.yaml": "it is played through the configuration that is shipped",
@@ -131,7 +132,7 @@ def test_yaml_loads_as_the_file_it_says_it_is(block: str, tmp_path: Path) -> Non
     if file in CHECKED_APART:
         assert load_apart(file, block, tmp_path)
         return
-    assert file in {"routing.yaml", "policies/tenants.yaml", "policies/prices.yaml"}, first
+    assert file in FILES, first
     texts = {"routing.yaml": "", "policies/tenants.yaml": "tenants: {default: {}}"} | {file: block}
     texts["routing.yaml"] = completed(texts["routing.yaml"], path)
     for name, text in texts.items():
@@ -372,6 +373,8 @@ def test_metrics_are_listed_with_their_labels() -> None:
     metrics.observe(record, 2.0)
     metrics.count_reload("applied")
     metrics.count_breaker("b", "open")
+    metrics.count_measured("q")
+    metrics.count_event("surge")
     text = metrics.render().decode()
     kinds = dict(re.findall(r"^# TYPE (forebay_\w+) (\w+)$", text, re.MULTILINE))
     there = {name: kind for name, kind in kinds.items() if not name.endswith("_created")}

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from gateway.api.calls import GOOGLE_METHOD, Application, Receive, Send, call_applications, new_call_id
 from gateway.api.description import describe, description_handlers
 from gateway.api.health import health_handlers
+from gateway.api.limits import limit_handlers
 from gateway.api.models import model_handlers
 from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, UnknownRoute
 from gateway.formats.errors.reply import error_reply
@@ -28,7 +29,12 @@ def build_app(current: Callable[[], Runtime]) -> Application:
     Litestar serves all but the hot paths, which are called past it.
     """
     litestar = Litestar(
-        [*model_handlers(current), *health_handlers(current), *description_handlers()],
+        [
+            *model_handlers(current),
+            *limit_handlers(current),
+            *health_handlers(current),
+            *description_handlers(),
+        ],
         openapi_config=describe(),
         exception_handlers={Exception: _answer_error},
         logging_config=None,

@@ -109,7 +109,8 @@ def _application(
         try:
             scope["extensions"][DISCONNECT].on_disconnect(partial(flight.interrupt, "client_gone"))
             headers = headers_of(scope["headers"], runtime.headers)
-            arrival = Arrival(new_call_id(), format_, headers, flight, receive, client.deliver, named)
+            peer = scope.get("client")
+            arrival = Arrival(new_call_id(), format_, headers, flight, receive, client.deliver, named, peer)
             await serve(arrival, runtime)
         finally:
             runtime.flights.end(flight)

@@ -127,8 +127,10 @@ def model_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
 
 
 async def _caller(request: Request[Any, Any, Any], runtime: Runtime) -> Caller:
-    shown = authorization_of(request.headers)
-    return await identify({} if shown is None else {"authorization": shown}, runtime.identity)
+    headers = {"x-forwarded-for": request.headers.get("x-forwarded-for", "")}
+    if (shown := authorization_of(request.headers)) is not None:
+        headers["authorization"] = shown
+    return await identify(headers, runtime.identity, request.scope["client"])
 
 
 async def _allowed(request: Request[Any, Any, Any], runtime: Runtime) -> list[tuple[str, Route]]:

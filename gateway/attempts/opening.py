@@ -25,6 +25,7 @@ from gateway.errors import (
     Busy,
     Cause,
     Empty,
+    GatewayError,
     Overloaded,
     Refused,
     TimedOut,
@@ -61,6 +62,8 @@ class Errand(msgspec.Struct):
     priority: Priority
     noted: Callable[[Attempt, UpstreamError | None], None]
     """Told once, when the attempt is over."""
+    silent: bool
+    """The client is not told of an error that the stream carries: another one may go on."""
 
     def allot(self) -> Timeouts:
         """Say what it has left of its time. Raises TimedOut where that is nothing."""
@@ -76,31 +79,39 @@ class Errand(msgspec.Struct):
 
 
 async def open_attempt(errand: Errand) -> Outcome:
-    """Return the accepted answer; raises UpstreamError."""
-    give_back = None if errand.deployment.site.gate is None else await _turn(errand)
+    """Return the accepted answer, and write down how long that took; raises UpstreamError."""
+    attempt, site, leave = errand.attempt, errand.deployment.site, None
     try:
-        timeouts, visit = errand.allot(), _visit(errand.deployment)
-    except UpstreamError:
-        if give_back is not None:
-            give_back()
+        give_back = None if site.gate is None else await _turn(errand)
+        timeouts, leave = _begun(errand, give_back)
+        credential = site.credentials.next()
+        try:
+            outcome = await _send(credential, errand, timeouts, leave)
+        except Refused as refused:
+            outcome = await _send_again(credential, refused, errand, leave)
+    except BaseException as error:
+        _note_failure(error, attempt, leave)
         raise
-    leave = _Leaving(errand, visit, give_back)
-    try:
-        outcome = await _send(errand, timeouts, leave)
-    except asyncio.CancelledError:
-        leave.abandon()
-        raise
-    except UpstreamError as error:
-        leave(error)
-        raise
-    except BaseException:
-        leave.abandon()
-        raise
+    finally:
+        attempt.seconds = monotonic() - attempt.started_s
     if outcome.opened is None:
         leave(outcome.lack)
     elif outcome.lack is not None:
         outcome.opened.close(outcome.lack)
     return outcome
+
+
+def _note_failure(error: BaseException, attempt: Attempt, leave: _Leaving | None) -> None:
+    """Write down what has ended an attempt. Only an error of the upstream says something of it."""
+    if isinstance(error, GatewayError):
+        attempt.cause = error.code
+    elif isinstance(error, asyncio.CancelledError):
+        attempt.cause = attempt.cause or "interrupted"
+    if leave is not None:
+        if isinstance(error, UpstreamError):
+            leave(error)
+        else:
+            leave.abandon()
 
 
 async def _turn(errand: Errand) -> Callable[[], None] | None:
@@ -110,6 +121,16 @@ async def _turn(errand: Errand) -> Callable[[], None] | None:
         return None
     wait_s = patience_s(errand.limits, errand.deadline_s - monotonic(), stream=call.envelope.stream)
     return await gate.enter(call.caller, errand.priority, wait_s)
+
+
+def _begun(errand: Errand, give_back: Callable[[], None] | None) -> tuple[Timeouts, _Leaving]:
+    """Begin the visit, if there is time and nobody else is trying; say what ends it."""
+    try:
+        return errand.allot(), _Leaving(errand, _visit(errand.deployment), give_back)
+    except UpstreamError:
+        if give_back is not None:
+            give_back()
+        raise
 
 
 def _visit(deployment: Deployment) -> Visit:
@@ -160,8 +181,8 @@ class _Leaving:
         return errand
 
 
-async def _send(errand: Errand, timeouts: Timeouts, leave: _Leaving) -> Outcome:
-    """Send with one credential after the other, as long as they are refused.
+async def _send_again(credential: Credential, refused: Refused, errand: Errand, leave: _Leaving) -> Outcome:
+    """Send with one credential after the other, as long as they are refused as this one was.
 
     One that is refused by name is left out at once. A 403 may be about the model: it counts against a
     credential only once another one was accepted.
@@ -169,24 +190,25 @@ async def _send(errand: Errand, timeouts: Timeouts, leave: _Leaving) -> Outcome:
     credentials = errand.deployment.site.credentials
     suspects = dict[str, tuple[Credential, Refused]]()
     while True:
+        if not refused.by_name:
+            suspects[credential.name] = credential, refused
+        elif not credentials.eject(credential):
+            raise refused
+        timeouts = errand.allot()  # the refused ones have taken some of it
         credential = credentials.next()
         if credential.name in suspects:
             raise suspects[credential.name][1]
         try:
-            outcome = await _send_with(credential, errand, timeouts, leave)
+            outcome = await _send(credential, errand, timeouts, leave)
         except Refused as error:
-            if not error.by_name:
-                suspects[credential.name] = credential, error
-            elif not credentials.eject(credential):
-                raise
+            refused = error
         else:
             for suspect, _ in suspects.values():
                 credentials.eject(suspect)
             return outcome
-        timeouts = errand.allot()  # the refused ones have taken some of it
 
 
-async def _send_with(credential: Credential, errand: Errand, timeouts: Timeouts, leave: _Leaving) -> Outcome:
+async def _send(credential: Credential, errand: Errand, timeouts: Timeouts, leave: _Leaving) -> Outcome:
     site, passage, attempt = errand.deployment.site, errand.passage, errand.attempt
     request = site.backend.prepare(passage.call, errand.deployment.model, credential)
     signed = site.sign(request)
@@ -243,7 +265,8 @@ async def _accept(answer: Answer, errand: Errand, leave: _Leaving) -> Outcome:
     if (begin := _streamed(answer, first, passage)) is not None:
         if not first:
             raise BadAnswer("the upstream's stream is empty", code="upstream_empty")
-        outcome.opened = opened = Opened(answer, begin(site.event_limit_bytes), attempt, leave)
+        stream = begin(site.event_limit_bytes)
+        outcome.opened = opened = Opened(answer, stream, attempt, leave, silent=errand.silent)
         await _begin(opened, first, errand.holding)
         outcome.lack = None if opened.stream.begun else _empty()
         return outcome

@@ -80,7 +80,7 @@ def _others(trip: Trip) -> Iterator[Candidate]:
 async def _opened(trip: Trip, candidate: Candidate, passage: Opening, why: Try) -> Opened | None:
     """Begin a stream at a target; None: it cannot, or fails."""
     for wire in candidate.wires:
-        if trip.left_s() <= 0 or not trip.afford(candidate):
+        if trip.left_s() <= 0 or not trip.afford(candidate) or not await trip.covered(candidate):
             return None
         attempt = trip.begin(candidate.deployment, why)
         try:

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from functools import partial
 from math import inf
 from random import random
 from time import monotonic, time
 
-from gateway.attempts.journey import ABOUT_THE_REQUEST, Ask, Journey, Take, Wait
+from gateway.attempts.journey import ABOUT_THE_REQUEST, Ask, Journey, Wait
 from gateway.attempts.opening import Errand, open_attempt
 from gateway.attempts.outcome import Outcome
 from gateway.attempts.racing import Trying, delay_s, first_of
 from gateway.attempts.substitutes import canned_answer, remembered_answer, remembering, shortened
-from gateway.errors import Busy, GatewayError, TimedOut, Unsupported, UpstreamError
+from gateway.errors import BudgetExceeded, Busy, TimedOut, Unsupported, UpstreamError
 from gateway.exchange import Attempt, Call, Moment, Record, Try
 from gateway.formats.passage.choice import open_passage
 from gateway.formats.passage.seam import Passage, Terms
@@ -56,6 +57,7 @@ class Trip:
         self._failure: UpstreamError | None = None
         self._unfit: Unsupported | None = None
         """Why the format of some target cannot express the call."""
+        self._uncovered: BudgetExceeded | None = None
         self._spare: Outcome | None = None
         """An answer that says nothing, or that the prompt was not let through, for want of a better one."""
         self._spent_nanousd = 0
@@ -76,11 +78,15 @@ class Trip:
         elif (cause := choice.cause) is not None:
             journey.stopped(cause)
         while (move := journey.next(random)) is not None:
-            if (outcome := await self._make(move)) is not None:
+            if isinstance(move, Wait):
+                await self._wait(move.seconds)
+                continue
+            outcome = await self._ask(move) if isinstance(move, Ask) else self._take(move.step)
+            if outcome is not None:
                 return self._given(outcome)
         if self._spare is not None:
             return self._given(self._spare)
-        raise self._failure or self._unfit or nobody(self.plan.route, choice)
+        raise self._failure or self._uncovered or self._unfit or nobody(self.plan.route, choice)
 
     def _given(self, outcome: Outcome) -> Outcome:
         """Write down whose answer the client gets."""
@@ -88,14 +94,6 @@ class Trip:
             outcome.attempt.cause = ""
             self.record.dropped, self.record.translated_to = outcome.dropped, outcome.translated_to
         return outcome
-
-    async def _make(self, move: Ask | Wait | Take) -> Outcome | None:
-        if isinstance(move, Ask):
-            return await self._ask(move)
-        if isinstance(move, Take):
-            return self._take(move.step)
-        await self._wait(move.seconds)
-        return None
 
     async def _wait(self, seconds: float) -> None:
         if seconds < self.left_s():
@@ -136,18 +134,18 @@ class Trip:
             self.notes.append((b"x-forebay-shortened", b"turns=%d" % turns))
         return turns > 0
 
-    async def _ask(self, move: Ask) -> Outcome | None:
+    def _ask(self, move: Ask) -> Awaitable[Outcome | None]:
         hedge, rival = self.plan.way.hedge, self._journey.rival()
         after_s = None if hedge is None or rival is None else delay_s(hedge, move.candidate.deployment.health)
         if hedge is None or after_s is None or move.why not in {"first", "next"}:
-            return await self.attempt(move.candidate, move.why)
+            return self.attempt(move.candidate, move.why)
 
         def second() -> Trying | None:
             if self._journey.rival() is not rival or not hedge.allowance(self.call.caller.tenant).take():
                 return None
             return partial(self.attempt, self._journey.pull(), "hedge")
 
-        return await first_of(partial(self.attempt, move.candidate, move.why), after_s, second)
+        return first_of(partial(self.attempt, move.candidate, move.why), after_s, second)
 
     async def attempt(self, candidate: Candidate, why: Try) -> Outcome | None:
         """Try a target, in the first of its formats that can express the call; None: it failed."""
@@ -157,7 +155,7 @@ class Trip:
             return None
         if why in _LATER and deployment.health.obstacle(monotonic()) is not None:
             return None  # what was known when it was chosen may be otherwise by now
-        if not self.afford(candidate):
+        if not self.afford(candidate) or not (self.record.lease is None or await self.covered(candidate)):
             return None
         for wire in candidate.wires:
             attempt = self.begin(deployment, why)
@@ -173,7 +171,7 @@ class Trip:
                 self._fail(candidate, error)
                 return None
             return self._accepted(outcome, candidate)
-        self._spent_nanousd -= candidate.cost_nanousd or 0
+        self._forget(candidate)
         return None
 
     def afford(self, candidate: Candidate) -> bool:
@@ -188,7 +186,23 @@ class Trip:
     def repay(self, candidate: Candidate, attempt: Attempt) -> None:
         """Reckon no more with an attempt that has failed, if nothing was generated for it."""
         if attempt.transcript is None:
-            self._spent_nanousd -= candidate.cost_nanousd or 0
+            self._forget(candidate)
+
+    async def covered(self, candidate: Candidate) -> bool:
+        """Have the caller's budgets cover an attempt that `afford` reckons with; False: they do not."""
+        lease, price = self.record.lease, candidate.deployment.price
+        if lease is None or lease.has_room(price) or await lease.enlarge():
+            return True
+        self._uncovered = BudgetExceeded(
+            f"the budget does not cover a further try, at {candidate.deployment.name}"
+        )
+        self._forget(candidate)
+        return False
+
+    def _forget(self, candidate: Candidate) -> None:
+        self._spent_nanousd -= candidate.cost_nanousd or 0
+        if self.record.lease is not None:
+            self.record.lease.spare(candidate.deployment.price)
 
     def _fail(self, candidate: Candidate, error: UpstreamError) -> None:
         # That it rests because of earlier failures is no news to whoever has seen the last one.
@@ -214,8 +228,8 @@ class Trip:
         self.record.attempts.append(attempt)
         return attempt
 
-    async def open(self, passage: Passage, deployment: Deployment, attempt: Attempt) -> Outcome:
-        """Make the attempt, and write down how long it took, and what went wrong."""
+    def open(self, passage: Passage, deployment: Deployment, attempt: Attempt) -> Awaitable[Outcome]:
+        """Make the attempt: see open_attempt."""
         way = self.plan.way
         errand = Errand(
             passage=passage,
@@ -226,20 +240,9 @@ class Trip:
             attempt=attempt,
             noted=_nobody_asks if way.canary is None else partial(_compare, way.canary),
             priority=self.plan.demand.signals.priority if deployment.site.gate else "interactive",
+            silent=self.terms.rewritten,
         )
-        try:
-            outcome = await open_attempt(errand)
-        except asyncio.CancelledError:
-            attempt.cause = attempt.cause or "interrupted"
-            raise
-        except GatewayError as error:
-            attempt.cause = error.code
-            raise
-        finally:
-            attempt.seconds = monotonic() - attempt.started_s
-        if outcome.opened is not None:
-            outcome.opened.silent = self.terms.rewritten
-        return outcome
+        return open_attempt(errand)
 
 
 def _nobody_asks(_attempt: Attempt, _error: UpstreamError | None) -> None:

@@ -26,7 +26,10 @@ def run(args: argparse.Namespace) -> int:
     resolved = config.resolved
     place = args.config / "routing.yaml"
     lines = [f"{place}: {len(resolved.backends)} backends, {len(resolved.routes)} routes"]
-    lines += [f"  {note}" for note in (*resolved.notes, *hints(config))]
+    if limits := config.limits.every:
+        quotas = sum(rule.kind == "quota" for rule in limits)
+        lines[0] += f", {quotas} quotas, {len(limits) - quotas} budgets"
+    lines += [f"  {note}" for note in (*resolved.notes, *config.notes, *hints(config))]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

@@ -29,6 +29,7 @@ _LONGEST_S: Final = 36_525 * 86_400
 """A hundred years: a longer life is a slip of the finger."""
 
 _LONGEST_NAME: Final = 200
+_TEAM: Final = re.compile(r"[!-~]{0,128}")
 
 
 class Refused(Exception):
@@ -42,18 +43,21 @@ class Rights(msgspec.Struct, frozen=True):
     routes: tuple[str, ...]
     name: str = ""
     lifetime_s: int | None = None
+    team: str = ""
 
 
 def create(store: KeyLedger, tenants: Tenants, rights: Rights, now_unix_s: int) -> tuple[str, StoredKey]:
     """Make and store a key; gives the plain key, which is kept nowhere, and its record.
 
-    Raises Refused for an unknown tenant or an unfit name, StoreDown.
+    Raises Refused for an unknown tenant or an unfit name or team, StoreDown.
     """
     if rights.tenant not in tenants:
         known = f"policies/tenants.yaml has {', '.join(sorted(tenants)) or 'none'}"
         raise Refused(f"unknown tenant {rights.tenant!r}{_suggestion(rights.tenant, tenants)} ({known})")
     if len(rights.name) > _LONGEST_NAME or not rights.name.isprintable():
         raise Refused(f"a name has at most {_LONGEST_NAME} characters, on one line")
+    if not _TEAM.fullmatch(rights.team):
+        raise Refused("a team's name has at most 128 characters, all of ASCII and no blanks")
     secret = mint_key()
     record = StoredKey(
         mint_key_id(),
@@ -63,6 +67,7 @@ def create(store: KeyLedger, tenants: Tenants, rights: Rights, now_unix_s: int) 
         name=rights.name,
         created_unix_s=now_unix_s,
         expires_unix_s=None if rights.lifetime_s is None else now_unix_s + rights.lifetime_s,
+        team=rights.team,
     )
     store.add(record)
     return secret, record
@@ -80,7 +85,7 @@ def rotate(
     if (state := state_of(old, now_unix_s)) != "active":
         raise Refused(f"{old.id} is {state}: make a new key with 'forebay keys create'")
     lifetime_s = None if old.expires_unix_s is None else old.expires_unix_s - old.created_unix_s
-    rights = Rights(old.tenant, old.routes, old.name, lifetime_s)
+    rights = Rights(old.tenant, old.routes, old.name, lifetime_s, old.team)
     secret, record = create(store, tenants, rights, now_unix_s)
     if overlap_s:
         store.expire(old.id, now_unix_s + overlap_s)
@@ -126,6 +131,7 @@ def register(subparsers: Any) -> None:
 
     verb = verbs.add_parser("create", help="make a key and show it once")
     verb.add_argument("--tenant", required=True, help="a tenant of policies/tenants.yaml")
+    verb.add_argument("--team", default="", help="a team of the tenant, which limits may ask for")
     verb.add_argument("--routes", type=route_globs, default=("*",), help="globs: 'fast,gpt-*' (default: *)")
     verb.add_argument("--expires", type=duration_s, metavar="30d", help="its life (default: until revoked)")
     verb.add_argument("--name", default="", help="a note for people")
@@ -179,7 +185,7 @@ def route_globs(text: str) -> tuple[str, ...]:
 
 
 def _create(args: argparse.Namespace, store: KeyLedger, tenants: Tenants) -> str:
-    rights = Rights(args.tenant, args.routes, args.name, args.expires)
+    rights = Rights(args.tenant, args.routes, args.name, args.expires, args.team)
     secret, record = create(store, tenants, rights, int(time.time()))
     return f"{secret}\n" if args.quiet else _shown_once(secret, record)
 
@@ -214,8 +220,9 @@ _VERBS: Final = {"create": _create, "list": _list, "revoke": _revoke, "rotate": 
 
 def _shown_once(secret: str, key: StoredKey) -> str:
     end = "until it is revoked" if key.expires_unix_s is None else f"until {_moment(key.expires_unix_s)}"
+    owner = f"team {key.team} of tenant {key.tenant}" if key.team else f"tenant {key.tenant}"
     return (
-        f"Key {key.id} of tenant {key.tenant} for {', '.join(key.routes)}, {end}.\n"
+        f"Key {key.id} of {owner} for {', '.join(key.routes)}, {end}.\n"
         "This is the only time it is shown:\n\n"
         f"    {secret}\n\n"
         "Clients send it as 'Authorization: Bearer <key>'; for OpenAI's SDKs it is the api_key.\n"
@@ -226,6 +233,7 @@ def _row(key: StoredKey, now_unix_s: float) -> dict[str, Any]:
     return {
         "id": key.id,
         "tenant": key.tenant,
+        "team": key.team,
         "name": key.name,
         "routes": list(key.routes),
         "created": _moment(key.created_unix_s),
@@ -237,7 +245,7 @@ def _row(key: StoredKey, now_unix_s: float) -> dict[str, Any]:
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "no keys in the store\n"
-    titles = ("id", "tenant", "name", "routes", "created", "expires", "state")
+    titles = ("id", "tenant", "team", "name", "routes", "created", "expires", "state")
     lines = [[title.upper() for title in titles]]
     for row in rows:
         cells = {**row, "routes": ",".join(row["routes"]), "expires": row["expires"] or "never"}

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import uvloop
 
-from gateway.app import build_app
+from gateway.admission.steering import operations
+from gateway.api.app import build_app
 from gateway.commands.quickstart import quickstart_key, welcome
 from gateway.compose.lines import keep
 from gateway.compose.opening import Plant, Settings, key_store, open_runtime
+from gateway.compose.quotas import check_sharing
 from gateway.compose.reading import Config, load_config
 from gateway.config.files import environment
 from gateway.embedded.local_model import LocalModel, launch_file
@@ -29,6 +31,7 @@ from gateway.errors import StoreDown
 from gateway.reloading.reloader import Open, Reloader
 from gateway.reloading.watch import Watched
 from gateway.runtime import Runtime
+from gateway.server.control import AlreadyRunning, open_control
 from gateway.server.http import ServerSettings, listen
 from gateway.server.http import serve as serve_http
 from gateway.server.supervisor import supervise
@@ -69,7 +72,9 @@ def serve(args: argparse.Namespace) -> int:
             log.debug("%s", note)
         if args.quickstart:
             _welcome(args, config, sock)
-        if (args.workers or server.workers) == 1:
+        workers = args.workers or server.workers
+        check_sharing(config, workers)
+        if workers == 1:
             return _run(config, sock, Settings(args.state, launched), watched)
         return _supervise(args, config, sock, launched)
 
@@ -128,7 +133,8 @@ def _worker(args: argparse.Namespace, config: Config, watched: Watched) -> int:
     """Serve on the socket that the supervisor has passed on."""
     sock = socket.socket(fileno=args.worker_fd)
     launched = dict(item.split("=", 1) for item in args.launched)
-    settings = Settings(args.state, launched, shared_metrics=_metrics_folder(args))
+    workers = args.workers or config.resolved.server.workers
+    settings = Settings(args.state, launched, _metrics_folder(args), workers)
     return _run(config, sock, settings, watched)
 
 
@@ -155,6 +161,8 @@ def _run(config: Config, sock: socket.socket, settings: Settings, watched: Watch
             stack.push_async_callback(reloader.close)
             _reload_on_demand(reloader, stack, watch=server.watch)
             keep(stack, _follow_flights(reloader, plant.metrics))
+            if not server.redis_url:  # else commands ask Redis
+                await _open_control(reloader, plant, stack)
             app = build_app(reloader.current)
             calm_the_collector()
             log.info("ready", extra={"url": _url(sock)})
@@ -162,6 +170,17 @@ def _run(config: Config, sock: socket.socket, settings: Settings, watched: Watch
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
+
+
+async def _open_control(reloader: Reloader, plant: Plant, stack: AsyncExitStack) -> None:
+    """Let commands ask this process for its counters: nobody else has them."""
+    asked = operations(lambda: reloader.current().entrance.rules, plant.quotas)
+    try:
+        control = await open_control(plant.settings.state_dir, asked)
+    except (AlreadyRunning, OSError) as error:
+        log.warning("commands cannot ask this gateway for its limits: %s", error)
+    else:
+        stack.push_async_callback(control.close)
 
 
 def _opener(first: Config, plant: Plant) -> Open:
@@ -207,11 +226,12 @@ def _supervise(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     server = config.resolved.server
+    workers = args.workers or server.workers
 
     def argv(_: int) -> list[str]:
-        places = ["--config", str(args.config), "--state", str(args.state)]
+        places = ["--config", str(args.config), "--state", str(args.state), f"--workers={workers}"]
         engines = [f"--launched={name}={url}" for name, url in launched.items()]
         return [sys.executable, "-m", "gateway", "serve", f"--worker-fd={sock.fileno()}", *places, *engines]
 
     env = {**environment(), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    return supervise(argv, args.workers or server.workers, sock, server.drain_s, env)
+    return supervise(argv, workers, sock, server.drain_s, env)

@@ -82,6 +82,7 @@ def _site(line: Line, config: Config, models: Models) -> Site:
         deployment=deployment,
         gate=line.gate,
         region=spec.region,
+        output_limit=spec.output_limit,
         self_hosted=spec.self_hosted,
     )
     return site

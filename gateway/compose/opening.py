@@ -10,39 +10,51 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import msgspec
 
+from gateway.admission.desk import Desk
+from gateway.admission.entrance import Entrance
+from gateway.admission.notes import notes
+from gateway.admission.watch import Watch
 from gateway.api.calls import WANTED
 from gateway.attempts.classifying import Classifier, Ways
 from gateway.attempts.remembered import Remembered
 from gateway.attempts.shadowing import Shadows
 from gateway.compose.charts import chart, deciding_headers, routes_about_tasks
 from gateway.compose.lines import Lines, keep
+from gateway.compose.quotas import check_sharing, open_quotas
 from gateway.compose.reading import Config
 from gateway.config.resolve import BackendSettings
 from gateway.embedded.local_model import probe
 from gateway.embedded.tokenizer import token_counter
 from gateway.errors import ConfigError, ConfigErrors, StoreDown
 from gateway.exchange import Moment
-from gateway.flights import Flights
 from gateway.identity.directory import KeyDirectory
 from gateway.identity.gate import Identity
+from gateway.identity.strangers import Strangers
 from gateway.identity.tokens import TokenVerifier
+from gateway.policy.budgets import AlertsSpec
+from gateway.quotas.estimates import Estimates
+from gateway.quotas.patience import Patience
 from gateway.routing.canary import Canaries
 from gateway.routing.decisions import line_of
 from gateway.routing.health.sharing import Alone, Share
 from gateway.routing.plans import Routing
 from gateway.runtime import Runtime
+from gateway.server.flights import Flights
 from gateway.stages.plan import make_plan
 from gateway.stages.receive import Intake
 from gateway.stages.settle import settle
 from gateway.stores.breakers_redis import SharedBreakers
 from gateway.stores.keys_sql import SqlKeyStore
+from gateway.stores.quotas_redis import RedisQuotas
 from gateway.telemetry.books import Books
 from gateway.telemetry.decisions import DecisionLog
 from gateway.telemetry.logs import AccessLog
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.webhooks import Webhooks, new_event
 
 _MIGRATE_AGAIN_S = 2.0
 
@@ -57,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Base URLs of local engines that were started, by the name of their launch file."""
     shared_metrics: Path | None = None
     """Where several workers share their metrics; None: this process is the only one."""
+    workers: int = 1
+    """So many share what a limit has while Redis does not answer."""
 
 
 def key_store(config: Config, state_dir: Path) -> SqlKeyStore:
@@ -73,6 +87,21 @@ class Plant:
     def __init__(self, config: Config, settings: Settings, stack: AsyncExitStack) -> None:
         self.settings = settings
         self.metrics = Metrics(settings.shared_metrics)
+        self._stack = stack
+        self._alerts: AlertsSpec | None = None
+        self.webhooks = Webhooks("", "")
+        self.quotas = open_quotas(config)
+        stack.push_async_callback(self.quotas.close)
+        watch = Watch(self.quotas, self._announce, self.metrics.count_measured)
+        stack.push_async_callback(watch.close)
+        self.desk = Desk(
+            self.quotas, watch, workers=settings.workers, is_remote=bool(config.resolved.server.redis_url)
+        )
+        if isinstance(self.quotas, RedisQuotas):
+            self.quotas.on_return = self.desk.known
+        stack.push_async_callback(self.desk.close)
+        keep(stack, self.desk.follow())
+        self.watch, self.estimates, self.patience = watch, Estimates(), Patience()
         self.decisions = DecisionLog(settings.state_dir / "decisions")
         self.books = Books(
             self.metrics, AccessLog(sys.stderr), token_counter(settings.state_dir), self.decisions
@@ -86,6 +115,18 @@ class Plant:
         self.memory = Remembered()
         self.canaries = Canaries()
         self.directory: KeyDirectory | None = None
+        self.strangers = Strangers()
+
+    def tell_by(self, alerts: AlertsSpec | None) -> None:
+        """Tell events by these webhooks from now on; what waits goes out by the former ones."""
+        if alerts != self._alerts:
+            self._alerts = alerts
+            self.webhooks = Webhooks("", "") if alerts is None else Webhooks(alerts.url, alerts.secret)
+            keep(self._stack, self.webhooks.follow())
+
+    def _announce(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.metrics.count_event(kind)
+        self.webhooks.send(new_event(kind, data))
 
     def _tell(self, deployment: str, state: str) -> None:
         """Report that a circuit breaker opened or closed."""
@@ -97,6 +138,7 @@ class Plant:
 async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> Runtime:
     """Open what a configuration needs beside the plant; `stack` closes it again. Raises ConfigErrors."""
     server, settings = config.resolved.server, plant.settings
+    check_sharing(config, settings.workers)
     lines = {
         name: plant.lines.take(_place(spec, config, settings), config.folder, stack)
         for name, spec in config.resolved.backends.items()
@@ -111,6 +153,7 @@ async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> R
     else:
         directory = plant.directory.revised(known.keys, known.tenants)
     tokens = TokenVerifier(known.issuers, known.tenants) if known.issuers else None
+    plant.tell_by(config.alerts)
     flights = Flights()
     parts: dict[str, Callable[[], tuple[bool, str]]] = {"server": flights.state, "keys": directory.state}
     keep(stack, directory.follow())
@@ -122,21 +165,45 @@ async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> R
     # The first price takes a fifth of a second, which no call should wait for.
     await asyncio.to_thread(config.prices.of, "", "openai", "gpt-5")
     if plant.shared is not None:
-        parts["circuit breakers"] = plant.shared.state
+        parts["circuit breakers"] = partial(_optional, plant.shared.state)
+    if isinstance(plant.quotas, RedisQuotas):
+        needed = any(rule.fail == "closed" and not rule.is_soft for rule in config.limits.every)
+        parts["limits"] = plant.quotas.state if needed else partial(_optional, plant.quotas.state)
+        if plant.directory is None:  # at the start: a new Redis first gathers what other workers know
+            await plant.quotas.ready()
     plant.directory, plant.canaries = directory, canaries
     plant.decisions.line = line_of(server.decisions)
     return Runtime(
         routing=routing,
-        identity=Identity(directory, tokens),
+        identity=Identity(directory, tokens, plant.strangers.revised(server.trusted_proxies)),
         intake=Intake(server.max_body_bytes, server.body_timeout_s),
+        entrance=_entrance(config, plant),
         books=plant.books,
         metrics=plant.metrics,
         flights=flights,
         shadows=shadows,
         classifier=_classifier(config, routing, plant),
-        headers=WANTED | {name.encode(): name for name in deciding_headers(config)},
+        headers=_wanted(config),
         parts=parts,
     )
+
+
+def _optional(state: Callable[[], tuple[bool, str]]) -> tuple[bool, str]:
+    """Tell the state of a part without which calls are served all the same."""
+    return True, state()[1]
+
+
+def _entrance(config: Config, plant: Plant) -> Entrance:
+    patience = plant.patience if config.resolved.server.slow_refusals else None
+    return Entrance(config.limits, plant.desk, plant.estimates, notes, patience)
+
+
+def _wanted(config: Config) -> dict[bytes, str]:
+    """Name the headers that decide something."""
+    wanted = WANTED | {name.encode(): name for name in deciding_headers(config)}
+    if config.resolved.server.trusted_proxies:
+        wanted[b"x-forwarded-for"] = "x-forwarded-for"
+    return wanted
 
 
 def _classifier(config: Config, routing: Routing, plant: Plant) -> Classifier | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +16,13 @@ from gateway.config.resolve import Resolved, load_presets, resolve
 from gateway.config.routing import PresetSpec, RoutingSpec
 from gateway.embedded.local_model import launch_file
 from gateway.errors import ConfigError, ConfigErrors
-from gateway.policy import prices, tenants
+from gateway.policy import budgets, prices, quotas, tenants
+from gateway.policy.budgets import AlertsSpec, Budgets, BudgetsSpec
+from gateway.policy.limits.scopes import LimitSpec, means_nobody
 from gateway.policy.prices import Prices, PricesSpec
+from gateway.policy.quotas import QuotasSpec
 from gateway.policy.tenants import Tenants, TenantsSpec
+from gateway.quotas.rules import Rule, Rules
 from gateway.routing.signals.patterns import pattern_problem
 from gateway.upstream.access import open_access
 
@@ -28,6 +32,8 @@ SCHEMAS: Mapping[str, Any] = {
     "routing": RoutingSpec,
     "tenants": TenantsSpec,
     "prices": PricesSpec,
+    "quotas": QuotasSpec,
+    "budgets": BudgetsSpec,
     "presets": dict[str, PresetSpec],
     "models": dict[str, ModelSpec],
     "scenarios": Scenarios,
@@ -41,6 +47,31 @@ class Config(msgspec.Struct, frozen=True):
     resolved: Resolved
     tenants: Tenants
     prices: Prices
+    limits: Rules
+    alerts: AlertsSpec | None = None
+    """Where they go; None: only into the log."""
+    notes: tuple[str, ...] = ()
+    """What is without effect, in sentences; of routing.yaml: `resolved.notes`."""
+
+
+class _Limits(msgspec.Struct, frozen=True):
+    rules: Rules
+    alerts: AlertsSpec | None
+    written: Mapping[str, LimitSpec]
+
+
+class _Reading:
+    """Reads one thing after the other, and collects what is wrong with all of them."""
+
+    def __init__(self) -> None:
+        self.errors: list[ConfigError] = []
+
+    def attempt(self, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except ConfigErrors as found:
+            self.errors.extend(found.errors)
+            return None
 
 
 def load_config(
@@ -50,22 +81,18 @@ def load_config(
 
     `routing` stands in for its routing.yaml, `environ` for the environment of this process.
     """
-    env, errors = environment() if environ is None else environ, list[ConfigError]()
-
-    def attempt(read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except ConfigErrors as found:
-            errors.extend(found.errors)
-            return None
-
+    env, reading = environment() if environ is None else environ, _Reading()
     place, policies = routing or folder / "routing.yaml", folder / "policies"
-    resolved = attempt(lambda: _resolve(load(place, RoutingSpec, env), env))
-    known = attempt(lambda: tenants.compile(load(policies / "tenants.yaml", TenantsSpec, env)))
-    priced = attempt(lambda: prices.compile(_optional(policies / "prices.yaml", PricesSpec, env)))
-    if resolved is None or known is None or priced is None:
-        raise ConfigErrors(errors)
-    return Config(folder, resolved, known, priced)
+    written = reading.attempt(lambda: load(place, RoutingSpec, env))
+    resolved = None if written is None else reading.attempt(lambda: _resolve(written, env))
+    known = reading.attempt(lambda: tenants.compile(load(policies / "tenants.yaml", TenantsSpec, env)))
+    priced = reading.attempt(lambda: prices.compile(_optional(policies / "prices.yaml", PricesSpec, env)))
+    limits = _read_limits(policies, written, env, reading)
+    if reading.errors or resolved is None or known is None or priced is None:
+        raise ConfigErrors(reading.errors)
+    notes = tuple(_idle_limits(limits, resolved, known))
+    rules = Rules([_possible(rule, resolved) for rule in limits.rules.every])
+    return Config(folder, resolved, known, priced, rules, limits.alerts, notes)
 
 
 def with_all_keys() -> Mapping[str, str]:
@@ -76,6 +103,37 @@ def with_all_keys() -> Mapping[str, str]:
 
 def _optional(path: Path, of: type[T], env: Mapping[str, str]) -> Located[T] | None:
     return load(path, of, env) if path.exists() else None
+
+
+def _read_limits(
+    policies: Path, routing: Located[RoutingSpec] | None, env: Mapping[str, str], reading: _Reading
+) -> _Limits:
+    """Read quotas.yaml and budgets.yaml, and check them against each other and the routes."""
+    routes = None if routing is None else routing.value.routes
+    quota_file = reading.attempt(lambda: _optional(policies / "quotas.yaml", QuotasSpec, env))
+    budget_file = reading.attempt(lambda: _optional(policies / "budgets.yaml", BudgetsSpec, env))
+    by_quota = {} if quota_file is None else quota_file.value.quotas
+    by_budget = {} if budget_file is None else budget_file.value.budgets
+    rules = reading.attempt(lambda: quotas.compile(quota_file, routes)) or ()
+    money = reading.attempt(lambda: budgets.compile(budget_file, routes, by_quota.keys())) or Budgets()
+    return _Limits(Rules((*rules, *money.rules)), money.alerts, {**by_quota, **by_budget})
+
+
+def _idle_limits(limits: _Limits, resolved: Resolved, known: Tenants) -> Iterator[str]:
+    """Say which limits hold for nobody, or not as they are written."""
+    for rule in limits.rules.every:
+        where = f"{rule.kind} {rule.name}"
+        if means_nobody(limits.written[rule.name].calls, known.tenants):
+            yield f"{where} never holds: policies/tenants.yaml has no tenant of that name or tag"
+        if rule.downgrade and rule.downgrade not in resolved.routes:
+            yield f"{where} cannot downgrade: route {rule.downgrade} is off"
+
+
+def _possible(rule: Rule, resolved: Resolved) -> Rule:
+    """Let a budget only warn where the route that it would take instead is off."""
+    if not rule.downgrade or rule.downgrade in resolved.routes:
+        return rule
+    return msgspec.structs.replace(rule, over="warn", downgrade="")
 
 
 def _resolve(routing: Located[RoutingSpec], env: Mapping[str, str]) -> Resolved:

@@ -16,6 +16,7 @@ from gateway.config.checks.backends import backend_problems
 from gateway.config.checks.conditions import invalid_pattern, sensitivity_problems, task_problems
 from gateway.config.checks.problems import within
 from gateway.config.checks.routes import route_problems
+from gateway.config.checks.server import server_problems
 from gateway.config.effect.backends import active_backends, all_credentials, provider_of, unusable_key
 from gateway.config.effect.routes import prune
 from gateway.config.located import Located, load
@@ -150,6 +151,7 @@ def validate(
         for name, backend in spec.backends.items()
         for problem in within(("backends", name), backend_problems(backend, presets))
     ]
+    problems += within(("server",), server_problems(spec.server))
     problems += route_problems(spec)
     problems += task_problems(spec, pattern_problem)
     problems += sensitivity_problems(spec, pattern_problem)

@@ -50,8 +50,22 @@ class ServerSpec(Spec, frozen=True, kw_only=True):
     ] = ""
     redis_url: Annotated[
         str,
-        Meta(pattern=r"^$|^(rediss?|unix)://", description="Shares circuit breakers between workers."),
+        Meta(
+            pattern=r"^$|^(rediss?(\+(sentinel|cluster))?|unix)://",
+            description="Shares quotas, budgets and circuit breakers between workers and hosts.",
+        ),
     ] = ""
+    slow_refusals: Annotated[
+        bool,
+        Meta(
+            description="A tenant that goes on asking beyond its limits is told so later and later, by up "
+            "to a second: its flood then costs others nothing."
+        ),
+    ] = True
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses and networks (10.0.0.0/8) whose X-Forwarded-For is believed."),
+    ] = ()
     watch: Annotated[bool, Meta(description="Read the files again when they change.")] = True
     decisions: Annotated[
         Literal["all", "notable", "none"],

@@ -174,7 +174,8 @@ class KeyDirectory:
         tenant = self._tenants.get(record.tenant)
         caller = None
         if tenant is not None and not record.revoked:
-            caller = replace(tenant, key=record.id, routes=(*tenant.routes, record.routes))
+            layers = (*tenant.routes, record.routes)
+            caller = replace(tenant, key=record.id, routes=layers, team=record.team)
         ends_unix_s = float("inf") if record.expires_unix_s is None else record.expires_unix_s
         entry = _Entry(record.id, record.digest, caller, ends_unix_s)
         head = record.digest[:_HEAD_BYTES]

@@ -12,6 +12,7 @@ from gateway.errors import Unauthenticated
 from gateway.exchange import Caller
 from gateway.identity.directory import KeyDirectory
 from gateway.identity.keys import digest_of
+from gateway.identity.strangers import Origin, Strangers
 from gateway.identity.tokens import TokenVerifier
 
 REFUSAL: Final = (
@@ -22,14 +23,21 @@ _LONGEST_SECRET: Final = 16_384
 """In characters; more is refused unread, so that no one makes the gateway digest megabytes."""
 
 _DOTS_OF_A_JWT: Final = 2
+_NOWHERE: Final = Origin()
 
 
 class Identity:
-    """Asks the keys, then the issuers' tokens (None: no issuer is configured)."""
+    """Asks the keys, then the issuers' tokens (None: no issuer is configured).
 
-    def __init__(self, directory: KeyDirectory, tokens: TokenVerifier | None = None) -> None:
+    `strangers` limits what is asked for whom.
+    """
+
+    def __init__(
+        self, directory: KeyDirectory, tokens: TokenVerifier | None = None, strangers: Strangers | None = None
+    ) -> None:
         self._directory = directory
         self._tokens = tokens
+        self._strangers = strangers or Strangers()
 
     def lookup(self, authorization: str | None, now_unix_s: float) -> Caller | None:
         """Say who calls without waiting: a known key, or a token seen before; None: ask `identify`."""
@@ -42,22 +50,28 @@ class Identity:
             caller = self._tokens.find(digest, now_unix_s)
         return caller
 
-    async def identify(self, authorization: str | None, now_unix_s: float) -> Caller:
+    async def identify(
+        self, authorization: str | None, now_unix_s: float, origin: Origin = _NOWHERE
+    ) -> Caller:
         """Say who calls. May wait for the key store, or 3 s for an issuer's keys.
 
-        Raises Unauthenticated, with the same message for every reason, and StoreDown where the
-        credential may be good but those who would know it do not answer.
+        Raises Unauthenticated, with the same message for every reason; StoreDown where the credential may be
+        good but those who would know it do not answer; QuotaExceeded where too many from there were not.
         """
         caller = self.lookup(authorization, now_unix_s)
         secret = _bearer(authorization)
         if caller is None and secret is not None:
-            if self._tokens is not None and secret.count(".") == _DOTS_OF_A_JWT:
-                caller = await self._tokens.identify(secret, now_unix_s)
-            else:
-                caller = await self._directory.search(secret, now_unix_s)
+            with await self._strangers.admit(origin) as trial:
+                caller = await self._ask(secret, now_unix_s)
+                trial.proven = caller is not None
         if caller is None:
             raise Unauthenticated(REFUSAL)
         return caller
+
+    async def _ask(self, secret: str, now_unix_s: float) -> Caller | None:
+        if self._tokens is not None and secret.count(".") == _DOTS_OF_A_JWT:
+            return await self._tokens.identify(secret, now_unix_s)
+        return await self._directory.search(secret, now_unix_s)
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -37,7 +37,7 @@ _UNKNOWN_KEY_S: Final = 30.0
 _LEEWAY_S: Final = 30
 _LARGEST_DOCUMENT_BYTES: Final = 1 << 20
 _MOST_VERIFIED: Final = 10_000
-_LONGEST_SUBJECT: Final = 128
+_LONGEST_NAME: Final = 128
 
 _FITS: Final[Mapping[str, tuple[str, str | None]]] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
@@ -75,6 +75,10 @@ class Issuer(Protocol):
     @property
     def routes_claim(self) -> str:
         """The claim that holds route globs, a list or separated by spaces; empty: none narrows."""
+
+    @property
+    def team_claim(self) -> str:
+        """The claim that holds the team's name; empty: no token is of a team."""
 
 
 class _Discovery(msgspec.Struct):
@@ -159,7 +163,13 @@ class TokenVerifier:
         if tenant is None:
             return None
         layers = (_globs(claims.get(issuer.routes_claim)),) if issuer.routes_claim else ()
-        return replace(tenant, key=_key_name(claims["sub"]), routes=(*tenant.routes, *layers))
+        team = claims.get(issuer.team_claim) if issuer.team_claim else ""
+        return replace(
+            tenant,
+            key=f"sub:{_short(claims['sub'])}",
+            routes=(*tenant.routes, *layers),
+            team=_short(team) if isinstance(team, str) else "",
+        )
 
     def _remember(self, digest: bytes, caller: Caller, ends_unix_s: float) -> None:
         self._verified.pop(digest, None)
@@ -325,12 +335,12 @@ def _globs(claim: object) -> tuple[str, ...]:
     return ()
 
 
-def _key_name(subject: str) -> str:
-    """Name a subject; a long one is cut, and marked so that two of them stay two."""
-    if len(subject) > _LONGEST_SUBJECT:
-        mark = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        subject = f"{subject[: _LONGEST_SUBJECT - 17]}~{mark}"
-    return f"sub:{subject}"
+def _short(name: str) -> str:
+    """Cut a name that is long, and mark it so that two of them stay two."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{name[: _LONGEST_NAME - 17]}~{mark}"
 
 
 def _client() -> httpx.AsyncClient:

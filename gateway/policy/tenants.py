@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from gateway.config.checks.problems import Problem
+from gateway.config.checks.zones import zone_problems
 from gateway.config.located import Located, Where, did_you_mean, quoted
 from gateway.config.spec import Spec
 from gateway.errors import ConfigError, ConfigErrors
@@ -35,7 +37,6 @@ TenantName = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$")]
 KeyId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Tag = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$")]
 Globs = tuple[Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")], ...]
-Problem = tuple[Where, str, str]
 
 
 class KeySpec(Spec, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ class KeySpec(Spec, frozen=True, kw_only=True):
     id: Annotated[KeyId, Meta(description="Names the key in logs and usage; unique in this file.")]
     digest: Annotated[str, Meta(description='sha256:<64 hex>, from: printf %s "$KEY" | sha256sum')]
     routes: Annotated[Globs, Meta(description="Narrows what the tenant may use.")] = ("*",)
+    team: Annotated[Tag, Meta(description="A part of the tenant, which limits may ask for.")] = ""
     expires: Annotated[
         str | None,
         Meta(description="From when on it is refused: a date (its beginning, UTC) or an RFC 3339 time."),
@@ -65,6 +67,9 @@ class TenantSpec(Spec, frozen=True, kw_only=True):
         float, Meta(gt=0, le=1000, description="Its part of a busy backend, against other tenants' 1.")
     ] = 1.0
     routes: Annotated[Globs, Meta(description="Models it may ask for: names or globs.")] = ("*",)
+    timezone: Annotated[
+        str, Meta(description="Where its days and months begin, for budgets: a zone of the IANA database.")
+    ] = "UTC"
     keys: Annotated[tuple[KeySpec, ...], Meta(description="Keys besides those made at run time.")] = ()
 
 
@@ -80,6 +85,7 @@ class IssuerSpec(Spec, frozen=True, kw_only=True):
     ] = ("RS256", "ES256")
     tenant_claim: Annotated[str, Meta(min_length=1, description="The claim with the tenant.")] = "tenant"
     routes_claim: Annotated[str, Meta(description="A claim with globs that narrow the tenant's.")] = ""
+    team_claim: Annotated[str, Meta(description="A claim with the team.")] = ""
 
 
 class TenantsSpec(Spec, frozen=True, kw_only=True):
@@ -100,6 +106,7 @@ class StaticKey(msgspec.Struct, frozen=True):
     routes: tuple[str, ...]
     expires_unix_s: int | None
     revoked: bool = False
+    team: str = ""
 
 
 class Tenants(msgspec.Struct, frozen=True):
@@ -121,7 +128,7 @@ def compile(spec: Located[TenantsSpec]) -> Tenants:
             except _Malformed as error:
                 where = ("tenants", tenant, "keys", i, error.name)
                 errors.append(spec.error(where, error.message, error.hint))
-    problems = [*_twins(spec), *_issuer_problems(spec.value.issuers)]
+    problems = [*_twins(spec), *_issuer_problems(spec.value.issuers), *_zone_problems(spec.value)]
     errors += [spec.error(*problem) for problem in problems]
     if errors:
         raise ConfigErrors(sorted(errors, key=lambda error: error.line))
@@ -138,6 +145,7 @@ def _caller(tenant: str, spec: TenantSpec) -> Caller:
         features=spec.features,
         priority=spec.priority,
         share=spec.share,
+        timezone=spec.timezone,
     )
 
 
@@ -157,7 +165,7 @@ def _static_key(tenant: str, spec: KeySpec) -> StaticKey:
     digest = bytes.fromhex(match.group(1))
     if digest == _DIGEST_OF_NOTHING:
         raise _Malformed("digest", "this is the digest of an empty key", "was the variable set?")
-    return StaticKey(spec.id, tenant, digest, spec.routes, _unix_s(spec.expires))
+    return StaticKey(spec.id, tenant, digest, spec.routes, _unix_s(spec.expires), team=spec.team)
 
 
 def _unix_s(text: str | None) -> int | None:
@@ -184,6 +192,11 @@ def _twins(spec: Located[TenantsSpec]) -> Iterator[Problem]:
                     yield where, f"another key has this {name}, on line {first}", "each key needs its own"
                 else:
                     seen[name, value] = spec.at(*where)
+
+
+def _zone_problems(spec: TenantsSpec) -> Iterator[Problem]:
+    for tenant, owner in spec.tenants.items():
+        yield from zone_problems(("tenants", tenant, "timezone"), owner.timezone)
 
 
 def _issuer_problems(issuers: tuple[IssuerSpec, ...]) -> Iterator[Problem]:

@@ -41,6 +41,8 @@ class Site(msgspec.Struct, frozen=True):
     """Bounds how many calls it gets at once; None: no bound."""
     region: str = ""
     self_hosted: bool = False
+    output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens"
+    """What its chats call the limit on generated tokens."""
 
 
 class Deployment(msgspec.Struct, frozen=True):

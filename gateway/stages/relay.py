@@ -40,6 +40,8 @@ def _headers(outcome: Outcome, record: Record) -> list[tuple[bytes, bytes]]:
     if outcome.dropped:
         own.append((b"x-forebay-dropped", ", ".join(outcome.dropped).encode()))
     own += outcome.notes
+    if record.lease is not None:
+        own += record.lease.headers()
     if record.call is not None:
         own += decision_header(record.call.headers, record)
     headers = relayed_headers(outcome.headers, own)

@@ -8,6 +8,8 @@ from gateway.telemetry.books import Books
 
 def settle(record: Record, books: Books) -> None:
     """Enter the call with what it used. Never waits and never raises."""
+    if record.lease is not None:  # before anything is counted: others may be waiting for its seat
+        record.lease.end()
     books.enter(record)
     if record.when_settled is not None:
         record.when_settled.set()

@@ -27,6 +27,7 @@ class StoredKey(msgspec.Struct, frozen=True, gc=False):
     created_unix_s: int
     expires_unix_s: int | None = None
     revoked: bool = False
+    team: str = ""
 
     @classmethod
     def of(cls, record: KeyRecord, now_unix_s: float) -> StoredKey:
@@ -42,6 +43,7 @@ class StoredKey(msgspec.Struct, frozen=True, gc=False):
             created_unix_s=int(now_unix_s),
             expires_unix_s=record.expires_unix_s,
             revoked=record.revoked,
+            team=record.team,
         )
 
 

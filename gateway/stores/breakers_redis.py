@@ -25,6 +25,8 @@ from uuid import uuid4
 
 import msgspec
 
+from gateway.stores.redis_places import TAG, place_of
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.client import Pipeline, PubSub
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _CHANNEL: Final = "forebay:breakers"
-_OPEN_KEY: Final = "forebay:breaker:"
-_TURN_KEY: Final = "forebay:turn:"
+_OPEN_KEY: Final = TAG + "breaker:"
+_TURN_KEY: Final = TAG + "turn:"
 _TURN_MS: Final = 1000
 _LINGER_MS: Final = 60_000
 """So long after its cool-down an opening that nobody closed is still read by workers that start."""
@@ -163,7 +165,7 @@ class SharedBreakers:
         self.clock = clock
         self.worker = uuid4().hex
         self.is_up = False
-        self._url = url
+        self._place = place_of(url)
         self._shares: dict[str, RedisShare] = {}
         self._unread: list[RedisShare] = []
         self._news: deque[News] = deque(maxlen=_MOST_NEWS)
@@ -196,17 +198,12 @@ class SharedBreakers:
 
     async def follow(self) -> None:
         """Pass news on in both directions until cancelled; an outage is outlived."""
-        from redis.asyncio import Redis
         from redis.exceptions import RedisError
 
         while not _is_cancelled():
-            client: Redis = Redis.from_url(
-                self._url,
-                socket_connect_timeout=_PATIENCE_S,
-                socket_timeout=_PATIENCE_S,
-                health_check_interval=int(_ALIVE_EVERY_S),
-            )
             try:
+                address = await self._place.find(_PATIENCE_S)
+                client = self._place.client(address, _PATIENCE_S, health_check_interval=int(_ALIVE_EVERY_S))
                 async with client, client.pubsub(ignore_subscribe_messages=True) as ears:
                     await self._listen_and_speak(client, ears)
             except (RedisError, OSError) as error:

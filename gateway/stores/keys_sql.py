@@ -47,6 +47,7 @@ _KEYS = sa.Table(
     sa.Column("expires", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
     sa.Column("revision", sa.BigInteger),
+    sa.Column("team", sa.String(128)),
 )
 _COUNTER = sa.Table("key_revision", _METADATA, sa.Column("newest", sa.BigInteger))
 
@@ -87,6 +88,7 @@ class SqlKeyStore:
             "created": key.created_unix_s,
             "expires": key.expires_unix_s,
             "revoked_at": int(now_unix_s) if key.revoked else None,
+            "team": key.team,
         }
         try:
             with self._transaction(self._write) as connection:
@@ -236,4 +238,5 @@ def _key(row: sa.Row[Any]) -> StoredKey:
         created_unix_s=row.created,
         expires_unix_s=row.expires,
         revoked=row.revoked_at is not None,
+        team=row.team,
     )

@@ -11,14 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import astuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from gateway.exchange import Record, Usage
+from gateway.errors import Denied
+from gateway.exchange import SPENT, Record, Usage
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _NO_ROUTE = "none"
-_SPENDING = ("route", "backend", "kind", "origin")
 
 
 class _Ending(NamedTuple):
@@ -29,10 +30,8 @@ class _Ending(NamedTuple):
     first_byte: Histogram
 
 
-_TOKENS = tuple(
-    (name, name.removesuffix("_tokens")) for name in Usage.__struct_fields__ if name.endswith("_tokens")
-)
-_UNITS = ("searches", "characters", "audio_s")
+_KINDS = tuple((name, name.removesuffix("_tokens")) for name in SPENT)
+"""The fields of Usage, in their order, and the kinds that they are counted as; units keep their names."""
 
 
 class Metrics:
@@ -74,25 +73,17 @@ class Metrics:
             "Calls that the gateway made itself: copies for a target on trial, questions about tasks.",
             *("purpose", "route", "backend", "ending"),
         )
-        self._reloads = counter(
-            "forebay_reloads_total", "Edits of the configuration, by what became of them.", "result"
-        )
-        self._breakers = counter(
-            "forebay_breaker_changes_total",
-            "Changes of circuit breakers, by the new state.",
-            "backend",
-            "state",
-        )
+        reloads = "Edits of the configuration, by what became of them."
+        self._reloads = counter("forebay_reloads_total", reloads, "result")
+        changes = "Changes of circuit breakers, by the new state."
+        self._breakers = counter("forebay_breaker_changes_total", changes, "backend", "state")
+        refusals = "Calls that a limit turned away, or (measured) would have, by its name."
+        self._refusals = counter("forebay_limit_refusals_total", refusals, "limit", "outcome")
+        events = "Events that were told: budgets' levels, surges of keys."
+        self._events = counter("forebay_events_total", events, "type")
         self._endings: dict[tuple[str, str, int, str], _Ending] = {}
+        self._spent: dict[tuple[str, str, str], list[Counter | None]] = {}
         self._counters: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
-
-    def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(f"forebay_{name}_total", what, labels, registry=self._registry)
-
-    def _histogram(self, name: str, what: str) -> Histogram:
-        return Histogram(
-            f"forebay_{name}_seconds", what, ["route"], buckets=_SECONDS, registry=self._registry
-        )
 
     def observe(self, record: Record, ended_s: float) -> None:
         """Count one ended call. The attempts of our own calls count, for they cost."""
@@ -104,6 +95,8 @@ class Metrics:
             labels = record.purpose, record.route, record.backend or _NO_ROUTE, record.ending
             self._child(self._own_calls, *labels).inc()
             return
+        if isinstance(record.error, Denied):
+            self._child(self._refusals, record.error.limit, "refused").inc()
         backend = record.backend or _NO_ROUTE
         key = (record.route, backend, record.status, record.ending)
         ending = self._endings.get(key) or self._open(key)
@@ -113,12 +106,21 @@ class Metrics:
             ending.first_byte.observe(record.first_byte_s - record.started_s)
 
     def _spend(self, route: str, backend: str, usage: Usage) -> None:
-        for name, kind in _TOKENS:
-            if tokens := getattr(usage, name):
-                self._child(self._tokens, route, backend, kind, usage.origin).inc(tokens)
-        for name in _UNITS:
-            if units := getattr(usage, name):
-                self._child(self._units, route, backend, name, usage.origin).inc(units)
+        key = (route, backend, usage.origin)
+        counters = self._spent.get(key)
+        if counters is None:
+            counters = self._spent[key] = [None] * len(_KINDS)
+        for at, amount in enumerate(astuple(usage)[: len(_KINDS)]):
+            if amount:
+                counter = counters[at]
+                if counter is None:  # what is never spent has no series
+                    counter = counters[at] = self._open_kind(key, at)
+                counter.inc(amount)
+
+    def _open_kind(self, key: tuple[str, str, str], at: int) -> Counter:
+        (route, backend, origin), (name, kind) = key, _KINDS[at]
+        parent = self._units if name == kind else self._tokens
+        return parent.labels(route, backend, kind, origin)
 
     def _open(self, key: tuple[str, str, int, str]) -> _Ending:
         route, backend, status, ending = key
@@ -135,6 +137,14 @@ class Metrics:
         if child is None:
             child = self._counters[key] = parent.labels(*labels)
         return child
+
+    def count_measured(self, limit: str) -> None:
+        """Count a call that a limit which only measures would have turned away."""
+        self._child(self._refusals, limit, "measured").inc()
+
+    def count_event(self, kind: str) -> None:
+        """Count an event that was told by webhook, or in the log."""
+        self._child(self._events, kind).inc()
 
     def count_breaker(self, backend: str, state: str) -> None:
         """Count a change of one of a backend's circuit breakers."""

@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from gateway.errors import ConfigError, StoreDown
@@ -66,7 +68,7 @@ def store(open_store: OpenStore) -> MemoryKeyStore | SqlKeyStore:
 
 
 def test_a_stored_key_comes_back_whole(store: SqlKeyStore) -> None:
-    added = key("key_1", name="für Ünal", expires_unix_s=5_000_000_000)
+    added = key("key_1", name="für Ünal", team="search", expires_unix_s=5_000_000_000)
     store.add(added)
     assert store.list() == [added]
     assert store.changed_since(0)[1] == [added]
@@ -74,11 +76,18 @@ def test_a_stored_key_comes_back_whole(store: SqlKeyStore) -> None:
 
 def test_a_record_without_a_name_can_be_stored(store: SqlKeyStore) -> None:
     record = SimpleNamespace(
-        id="key_1", tenant="acme", digest=b"d" * 32, routes=(), expires_unix_s=None, revoked=True
+        id="key_1",
+        tenant="acme",
+        team="search",
+        digest=b"d" * 32,
+        routes=(),
+        expires_unix_s=None,
+        revoked=True,
     )
     store.add(record)
     [found] = store.list()
-    assert (found.id, found.name, found.routes, found.revoked) == ("key_1", "", (), True)
+    assert (found.id, found.name, found.team) == ("key_1", "", "search")
+    assert (found.routes, found.revoked) == ((), True)
     assert abs(found.created_unix_s - time.time()) < 60
 
 
@@ -261,6 +270,27 @@ def test_the_migrations_make_the_tables_that_the_store_uses(database_url: str, o
     engine.dispose()
 
 
+def test_keys_from_before_there_were_teams_are_of_none(database_url: str, open_sql: OpenSql) -> None:
+    store = open_sql(database_url)
+    store.migrate()
+    store.add(key("key_1", team="search"))
+    downgrade(database_url, "0001")
+    store.migrate()
+    assert store.list() == [key("key_1")]
+    store.add(key("key_2", team="search"))
+    assert [found.team for found in store.list()] == ["", "search"]
+
+
+def downgrade(database_url: str, revision: str) -> None:
+    engine = sa.create_engine(database_url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()
+
+
 def test_a_newer_schema_is_a_clear_refusal(database_url: str, open_sql: OpenSql) -> None:
     open_sql(database_url).migrate()
     engine = sa.create_engine(database_url)
@@ -369,8 +399,8 @@ def test_a_revoked_key_stops_working_in_every_worker_within_two_seconds(
     async def revoke_elsewhere() -> float:
         following = [asyncio.create_task(worker.follow(interval_s=1.0)) for worker in workers]
         await reached(lambda: all(worker.find(digest, 0) for worker in workers))
-        command = spawn(REVOKE, database_url, "key_1")
-        await asyncio.to_thread(command.wait, 20)
+        revoking = spawn(REVOKE, database_url, "key_1")
+        await asyncio.to_thread(revoking.wait, 20)
         revoked_s = time.monotonic()
         await reached(lambda: not any(worker.find(digest, 0) for worker in workers))
         for task in following:

@@ -197,7 +197,7 @@ def test_a_worker_that_starts_later_reads_what_is_open(redis: RedisServer) -> No
         async with following(one):
             one.fails()
             with redis.client() as client:
-                await soon(lambda: bool(client.exists(f"forebay:breaker:{NAME}")))
+                await soon(lambda: bool(client.exists(f"{{forebay}}:breaker:{NAME}")))
             late = Worker(redis.url, LONG)
             async with following(late):
                 await soon(lambda: late.state == "open")

@@ -21,7 +21,7 @@ from gateway.formats.envelope import decode_envelope, decode_members, encode_req
 from gateway.formats.errors.redaction import redact
 from gateway.formats.errors.verdicts import judge
 from gateway.formats.http.compression import decompress
-from gateway.formats.prompt import decode_prompt
+from gateway.formats.request.prompt import decode_prompt
 from gateway.routing.matching.globs import is_glob
 from gateway.routing.routes import Route
 from gateway.routing.table import Routes, allows

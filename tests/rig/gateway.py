@@ -118,13 +118,18 @@ class Gateway:
 
 @contextlib.contextmanager
 def running_gateway(
-    folder: Path, routing: dict[str, Any], *arguments: str, issuers: list[dict[str, Any]] | None = None
+    folder: Path,
+    routing: dict[str, Any],
+    *arguments: str,
+    issuers: list[dict[str, Any]] | None = None,
+    policies: dict[str, Any] | None = None,
 ) -> Iterator[Gateway]:
-    """Run a gateway with this routing.yaml and one tenant whose key is `KEY`.
+    """Run a gateway with this routing.yaml, one tenant whose key is `KEY`, and further files of policies/.
 
     Afterwards it is asked to stop, and must end with status 0 (when the test has not ended it already).
     """
-    gateway = Gateway(_spawn(folder, routing, arguments, issuers or []))
+    _write(folder, routing, {"tenants": _tenants(issuers or []), **(policies or {})})
+    gateway = Gateway(_spawn(folder, arguments))
     try:
         gateway.wait_until_ready()
         yield gateway
@@ -136,18 +141,23 @@ def running_gateway(
             gateway.kill()
 
 
-def _spawn(
-    folder: Path, routing: dict[str, Any], arguments: tuple[str, ...], issuers: list[dict[str, Any]]
-) -> subprocess.Popen[str]:
+def _tenants(issuers: list[dict[str, Any]]) -> dict[str, Any]:
     digest = hashlib.sha256(KEY.encode()).hexdigest()
-    tenants = {
+    return {
         "tenants": {"tests": {"keys": [{"id": "the-key", "digest": f"sha256:{digest}"}]}},
         "issuers": issuers,
     }
+
+
+def _write(folder: Path, routing: dict[str, Any], policies: dict[str, Any]) -> None:
     (folder / "policies").mkdir(parents=True)
     (folder / "state").mkdir()
     (folder / "routing.yaml").write_text(yaml.safe_dump(routing))
-    (folder / "policies" / "tenants.yaml").write_text(yaml.safe_dump(tenants))
+    for name, policy in policies.items():
+        (folder / "policies" / f"{name}.yaml").write_text(yaml.safe_dump(policy))
+
+
+def _spawn(folder: Path, arguments: tuple[str, ...]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(folder)]
     command += ["--state", str(folder / "state"), "--host", "127.0.0.1", "--port", "0", *arguments]
     return subprocess.Popen(

@@ -15,15 +15,20 @@ from rig.script import sse
 
 from backends.host import Host
 from backends.openai_compatible import OpenAICompatible
+from gateway.admission.desk import Desk
+from gateway.admission.entrance import Entrance
+from gateway.admission.notes import notes
 from gateway.api.calls import WANTED
 from gateway.attempts.remembered import Remembered
 from gateway.attempts.shadowing import Shadows
 from gateway.config.signals import SensitivitySpec
 from gateway.exchange import Call, Caller, Credential, Flight, Format, Record, Request, Timeouts
-from gateway.flights import Flights
 from gateway.formats.envelope import decode_envelope, decode_members
 from gateway.identity.directory import KeyDirectory
 from gateway.identity.gate import Identity
+from gateway.quotas.counting import Told
+from gateway.quotas.estimates import Estimates
+from gateway.quotas.rules import Held, Rule, Rules
 from gateway.routing.budgets import Allowance
 from gateway.routing.choice import Choice, Demand
 from gateway.routing.health.health import Health
@@ -35,8 +40,10 @@ from gateway.routing.signals.signals import Signals
 from gateway.routing.strategies import as_written
 from gateway.routing.table import Routes
 from gateway.runtime import Runtime
+from gateway.server.flights import Flights
 from gateway.stages.receive import Intake
 from gateway.stores import StoredKey
+from gateway.stores.quotas_memory import MemoryQuotas
 from gateway.telemetry.books import Books
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.access import unsigned
@@ -167,12 +174,29 @@ def plan_of(of: Call, *candidates: Target | Candidate, **settings: Any) -> Plan:
     return Plan(asked, asked.way, demand(of, asked.way.limits), Choice(chosen))
 
 
+class Unwatched:
+    """Somebody who does not care how counters stand."""
+
+    def stands(self, held: Held, told: Told) -> None:
+        """Hear it."""
+
+    def called(self, caller: Caller, now_s: float) -> None:
+        """Hear it."""
+
+
+def entrance(*rules: Rule) -> Entrance:
+    """An entrance with these limits, over counters in memory."""
+    desk = Desk(MemoryQuotas(), Unwatched(), workers=1, is_remote=False)
+    return Entrance(Rules(rules), desk, Estimates(), notes, None)
+
+
 def runtime(keys: Sequence[StoredKey], decided: Routing, books: Books, **parts: Any) -> Runtime:
     """A runtime for calls of these keys, all of the tenant acme."""
     whole = Runtime(
         routing=decided,
         identity=Identity(KeyDirectory(keys, {"acme": Caller("acme", "", (("*",),))}, None)),
         intake=Intake(10_000, 1),
+        entrance=entrance(),
         books=books,
         metrics=Metrics(),
         flights=Flights(),

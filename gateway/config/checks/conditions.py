@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from gateway.config.checks.problems import Problem, repeated
+from gateway.config.checks.zones import zone_problems
 from gateway.config.located import Where, did_you_mean, quoted
 from gateway.config.routing import RoutingSpec
 from gateway.config.signals import HoursSpec, RangeSpec, WhenSpec
@@ -85,17 +85,7 @@ def _hours_problems(hours: HoursSpec) -> Iterator[Problem]:
     yield from repeated(("days",), hours.days)
     if hours.start == hours.end:
         yield (), f"they end as they begin, at {hours.start}", "leave both out for the whole day"
-    if not _is_zone(hours.zone):
-        hint = "write one of the IANA database, like Europe/Berlin or UTC"
-        yield ("zone",), f"there is no time zone {quoted(hours.zone)}", hint
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        return False
-    return True
+    yield from zone_problems(("zone",), hours.zone)
 
 
 def _range_problems(where: Where, written: RangeSpec | None) -> Iterator[Problem]:

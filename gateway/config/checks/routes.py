@@ -33,7 +33,7 @@ def route_problems(spec: RoutingSpec) -> Iterator[Problem]:
         yield from within(where, _use_problems(name, spec.routes))
     yield from _alias_problems(spec.routes)
     if spec.classifier is not None:
-        yield from within(("classifier", "route"), _name_problems(spec.classifier.route, spec.routes))
+        yield from within(("classifier", "route"), route_name_problems(spec.classifier.route, spec.routes))
 
 
 def _target_problems(route: RouteSpec, backends: Mapping[str, BackendSpec]) -> Iterator[Problem]:
@@ -93,7 +93,7 @@ def _outcome_problems(rule: RuleSpec) -> Iterator[Problem]:
         yield (), told, "give one of use, deny, and targets, limits or other fields of a route"
 
 
-def _name_problems(name: str, routes: Mapping[str, RouteSpec]) -> Iterator[Problem]:
+def route_name_problems(name: str, routes: Mapping[str, RouteSpec]) -> Iterator[Problem]:
     """Check a name that has to be a route's own."""
     if name not in routes:
         owner = next((own for own, route in routes.items() if name in route.aliases), None)
@@ -111,7 +111,7 @@ def _use_problems(name: str, routes: Mapping[str, RouteSpec]) -> Iterator[Proble
     for i, rule in enumerate(routes[name].rules):
         where: Where = ("rules", i, "use")
         if rule.use:
-            yield from within(where, _name_problems(rule.use, routes))
+            yield from within(where, route_name_problems(rule.use, routes))
             if (way := _way_back(rule.use, name, routes)) is not None:
                 yield where, f"routes use each other: {' > '.join((name, *way))}", "break the circle"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from gateway.errors import GatewayError, MethodNotAllowed, UpstreamError
+from gateway.errors import Denied, GatewayError, MethodNotAllowed, UpstreamError
 from gateway.exchange import Format, Reply
 from gateway.formats.chat.errors import encode_error as encode_openai_error
 from gateway.formats.gemini.errors import encode_error as encode_google_error
@@ -32,6 +32,8 @@ def error_reply(error: GatewayError, call_id: str, format_: Format = "chat") -> 
     headers.append((b"content-type", b"application/json"))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allowed.encode()))
+    if isinstance(error, Denied):
+        headers.extend(error.notes)
     given = {name for name, _ in headers}
     headers.extend((name, call_id.encode()) for name in REQUEST_ID_NAMES if name not in given)
     if error.retry_after_s is not None and b"retry-after" not in given:

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.errors import BadRequest
 from gateway.exchange import Call, Caller, Feature, Format, Priority
+from gateway.quotas.estimates import Prompt
 from gateway.routing.signals import body, features, size
 from gateway.routing.signals.language import language_of
 from gateway.routing.signals.readers import Readers
@@ -94,12 +95,22 @@ class Signals:
     @Fact
     def prompt_tokens(self) -> int:
         """Estimated."""
+        return size.tokens_with_turns(self._written, self._members)
+
+    @Fact
+    def said(self) -> Prompt:
+        """What there is to count of its prompt, for whoever knows how a provider counts."""
+        return size.as_asked(self._written, self.format, self.features)
+
+    @Fact
+    def _written(self) -> Prompt:
         if (plain := self._plain) is not None:
-            return size.tokens_of(self._members, plain, body.plain_contents_of(plain))
-        written = size.tokens_of(self._members, self._turns, self._contents)
-        if self.call.form:
-            written += sum(size.tokens_of_text(field.content) for field in self._form_texts)
-        return written
+            return size.prompt_of(self._members, plain, body.plain_contents_of(plain))
+        prompt = size.prompt_of(self._members, self._turns, self._contents)
+        beside = (
+            sum(size.tokens_of_text(field.content) for field in self._form_texts) if self.call.form else 0
+        )
+        return msgspec.structs.replace(prompt, tokens=prompt.tokens + beside) if beside else prompt
 
     @Fact
     def max_tokens(self) -> int | None:

@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import targets
 from harness.answers import Kind
 from harness.children import HOST, LOAD_CPU, BenchError, Child
 from harness.chunks import chunk_rows
+from harness.limits import admission_rows, redis
 from harness.load import Effort, Rounds, compare, put_load
 from harness.planning import plan_rows
 from harness.table import Row
@@ -325,6 +326,26 @@ def translation(bench: Bench) -> list[Row]:
     return [*rows, *chunk_rows()]
 
 
+def limits(bench: Bench) -> list[Row]:
+    """What limits cost a call; and calls a second with six of them in a Redis, against none."""
+    with redis(bench.folder) as url, bench.gateway() as (free, _):
+        pair = targets.gateway(bench.upstream_port, bench.folder / "limited", url)
+        (bench.folder / "limited").mkdir(exist_ok=True)
+        with started(pair) as (target, _):
+            limited = replace(target, name="Forebay, limited")
+            seen = compare([free, limited], "json", bench.effort(CONNECTIONS))
+    ratio = seen[limited.name].per_s / seen[free.name].per_s
+    row = Row(
+        "calls on one core with 6 limits in a Redis, against none (in place of the floor)",
+        _rate(seen[free.name]),
+        _rate(seen[limited.name]),
+        f"{ratio:.0%}".replace("%", " %"),
+        ">= 80 %",
+        ratio >= 0.8,
+    )
+    return [row, *admission_rows(bench.folder)]
+
+
 def failing(bench: Bench) -> list[Row]:
     """What a call takes longer when one of two deployments fails every call; both routes share a gateway."""
     with bench.gateway() as (gateway, _):
@@ -352,4 +373,5 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "translation": translation,
     "failing": failing,
     "plan": plan,
+    "limits": limits,
 }

@@ -116,13 +116,16 @@ def floor(upstream_port: int, folder: Path, name: str = "floor") -> tuple[Target
     return Target(name, port, asks), Child(argv, SERVER_CPU, folder / f"{name}.log", env, BENCH)
 
 
-def gateway(upstream_port: int, folder: Path) -> tuple[Target, Child]:
-    """The gateway with one key and a route for each kind of answer; `BenchError` if there is none."""
+def gateway(upstream_port: int, folder: Path, redis_url: str = "") -> tuple[Target, Child]:
+    """The gateway with one key and a route for each kind of answer; `BenchError` if there is none.
+
+    With a Redis it has six limits that hold for every call, and room for all.
+    """
     if not (ROOT / "gateway" / "__main__.py").exists():
         raise BenchError("there is no gateway to start (python -m gateway)")
     key = f"bench-{secrets.token_hex(16)}"
     config, port = folder / "config", free_port()
-    write_gateway_config(config, upstream_port, key)
+    write_gateway_config(config, upstream_port, key, redis_url)
     argv = [
         sys.executable,
         "-m",
@@ -159,8 +162,22 @@ def in_pairs(gateway: Target) -> tuple[Target, Target]:
     )
 
 
-def write_gateway_config(config: Path, upstream_port: int, key: str) -> None:
-    """routing.yaml and policies/tenants.yaml below `config`. JSON is YAML too."""
+def write_limits(config: Path) -> None:
+    """Six limits that hold for every call, and are never reached."""
+    quota = {
+        "per": ["tenant"],
+        **dict.fromkeys(("requests_per_minute", "requests_per_day"), 10**9),
+        **dict.fromkeys(("tokens_per_minute", "input_tokens_per_day"), 10**12),
+        "concurrent_calls": 10**6,
+    }
+    budget = {"per": ["tenant"], "usd": 1_000_000, "every": "month"}
+    (config / "policies").mkdir(parents=True, exist_ok=True)
+    (config / "policies" / "quotas.yaml").write_text(json.dumps({"quotas": {"all": quota}}))
+    (config / "policies" / "budgets.yaml").write_text(json.dumps({"budgets": {"money": budget}}))
+
+
+def write_gateway_config(config: Path, upstream_port: int, key: str, redis_url: str = "") -> None:
+    """routing.yaml and policies/*.yaml below `config`. JSON is YAML too."""
     places = {**{kind: kind for kind in KINDS}, "spare": "json", "failing": "failing"}
     backends = {
         name: {"base_url": f"http://{HOST}:{upstream_port}/{place}", "credentials": ["${BENCH_CREDENTIAL}"]}
@@ -176,6 +193,9 @@ def write_gateway_config(config: Path, upstream_port: int, key: str) -> None:
     (config.parent / "state").mkdir(exist_ok=True)
     # The prompt of 1 MB is longer than the window of the model whose name the fake one has.
     models = {"gpt-4o-mini*": {"context_tokens": 10_000_000}}
-    written = {"backends": backends, "routes": routes, "models": models}
+    written: dict[str, object] = {"backends": backends, "routes": routes, "models": models}
+    if redis_url:
+        written["server"] = {"redis_url": redis_url}
+        write_limits(config)
     (config / "routing.yaml").write_text(json.dumps(written, indent=2))
     (config / "policies" / "tenants.yaml").write_text(json.dumps(tenants, indent=2))

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from unit.stand_ins import WHOLE, FakeAnswer, route, routing, runtime, streaming, target
 
-from gateway.app import build_app
-from gateway.flights import Flights
+from gateway.api.app import build_app
 from gateway.identity.keys import digest_of, mint_key
 from gateway.runtime import PartState
 from gateway.server.connection import DISCONNECT, Disconnect
+from gateway.server.flights import Flights
 from gateway.stores import StoredKey
 from gateway.telemetry.books import Books
 from gateway.telemetry.logs import AccessLog

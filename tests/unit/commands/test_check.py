@@ -10,8 +10,15 @@ from unit.commands.conftest import PRICES, ROUTING
 
 from gateway.commands.check import hints, run
 from gateway.compose.reading import load_config
+from gateway.errors import ConfigErrors
 
 NOT_CONTINUED = "route going: no stream is continued: `models` gives prefill to no other target"
+
+
+LIMITS = {
+    "quotas": "quotas: {everybody: {requests_per_day: 5}, few: {for: {tags: [gold]}, concurrent_calls: 1}}",
+    "budgets": "budgets: {month: {usd: 5, every: month, over: {downgrade: away}}}",
+}
 
 
 def hinted(place: Path, routing: str = ROUTING, prices: str = PRICES) -> list[str]:
@@ -25,6 +32,47 @@ def test_a_configuration_without_oddities_is_only_counted(
 ) -> None:
     assert run(Namespace(config=place)) == 0
     assert capsys.readouterr().out == f"{place / 'routing.yaml'}: 3 backends, 3 routes\n"
+
+
+def test_limits_are_counted_and_those_without_effect_are_named(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = {**LIMITS, "quotas": LIMITS["quotas"].replace("gold", "gild")}
+    away = "  away: {targets: [{backend: off, model: x}]}\n"
+    off = "backends:\n  off: {base_url: 'https://x', enabled: alone}\n"
+    (place / "routing.yaml").write_text(ROUTING.replace("backends:\n", off) + away)
+    for name, text in written.items():
+        (place / "policies" / f"{name}.yaml").write_text(text)
+    assert run(Namespace(config=place)) == 0
+    first, *notes = capsys.readouterr().out.splitlines()
+    assert first.endswith(" routes, 2 quotas, 1 budgets")
+    assert "  quota few never holds: policies/tenants.yaml has no tenant of that name or tag" in notes
+    assert "  budget month cannot downgrade: route away is off" in notes
+
+
+def test_what_is_wrong_with_all_files_is_told_at_once(place: Path) -> None:
+    files = {
+        "routing.yaml": "routes: {}",
+        "policies/tenants.yaml": "tenants: {t: {timezone: Nowhere}}",
+        "policies/quotas.yaml": LIMITS["quotas"].replace("5", "x"),
+        "policies/budgets.yaml": LIMITS["budgets"].replace("5", "x"),
+    }
+    for name, text in files.items():
+        (place / name).write_text(text)
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(place)
+    assert [Path(error.path).relative_to(place).as_posix() for error in caught.value.errors] == [*files]
+
+
+def test_names_are_checked_from_file_to_file(place: Path) -> None:
+    (place / "policies" / "quotas.yaml").write_text(LIMITS["quotas"].replace("everybody", "month"))
+    (place / "policies" / "budgets.yaml").write_text(LIMITS["budgets"])
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(place)
+    assert [error.message for error in caught.value.errors] == [
+        'there is no route "away"',
+        "policies/quotas.yaml has a quota of this name",
+    ]
 
 
 def test_a_price_that_decides_and_is_not_known_is_named(place: Path) -> None:

@@ -86,6 +86,21 @@ def test_an_unknown_tenant_is_refused_with_a_suggestion(store: MemoryKeyStore, f
     assert list(store.list()) == []
 
 
+def test_a_key_can_be_made_for_a_team(store: MemoryKeyStore, forebay: Command) -> None:
+    said = forebay("create", "--tenant", "acme", "--team", "search")
+    assert only_key(store).team == "search"
+    assert f"Key {only_key(store).id} of team search of tenant acme for *" in said
+
+
+@pytest.mark.parametrize("team", ["x" * 129, "two words", "süd", "a\n"])
+def test_a_team_that_no_limit_could_name_is_refused(
+    store: MemoryKeyStore, forebay: Command, team: str
+) -> None:
+    said = forebay("create", "--tenant", "acme", "--team", team, status=2)
+    assert said == "forebay keys: a team's name has at most 128 characters, all of ASCII and no blanks\n"
+    assert list(store.list()) == []
+
+
 @pytest.mark.parametrize("name", ["x" * 201, "two\nlines"])
 def test_a_name_that_would_break_the_table_is_refused(forebay: Command, name: str) -> None:
     assert "a name has at most 200 characters" in forebay(
@@ -121,14 +136,25 @@ def test_list_shows_each_keys_state(store: MemoryKeyStore, forebay: Command) -> 
     assert forebay("list") == "no keys in the store\n"
     for number, fields in enumerate([{}, {"revoked": True}, {"expires_unix_s": 5}]):
         digest = bytes([number]) * 32
-        store.add(StoredKey(f"key_{number}", "acme", digest, ("*",), "n", created_unix_s=number, **fields))
+        written = {"team": "search", "created_unix_s": number, **fields}
+        store.add(StoredKey(f"key_{number}", "acme", digest, ("*",), "n", **written))
     lines = forebay("list", "--tenant", "acme").splitlines()
-    assert lines[0].split() == ["ID", "TENANT", "NAME", "ROUTES", "CREATED", "EXPIRES", "STATE"]
-    assert lines[1].split() == ["key_0", "acme", "n", "*", "1970-01-01T00:00:00Z", "never", "active"]
+    assert lines[0].split() == ["ID", "TENANT", "TEAM", "NAME", "ROUTES", "CREATED", "EXPIRES", "STATE"]
+    assert lines[1].split() == [
+        "key_0",
+        "acme",
+        "search",
+        "n",
+        "*",
+        "1970-01-01T00:00:00Z",
+        "never",
+        "active",
+    ]
     assert [line.split()[-1] for line in lines[1:]] == ["active", "revoked", "expired"]
     rows = json.loads(forebay("list", "--format", "json"))
     assert [row["state"] for row in rows] == ["active", "revoked", "expired"]
     assert rows[2]["expires"] == "1970-01-01T00:00:05Z"
+    assert rows[0]["team"] == "search"
     assert "digest" not in rows[0]
 
 
@@ -169,13 +195,15 @@ def test_a_refused_plain_key_is_not_repeated(forebay: Command) -> None:
 def test_rotate_gives_the_same_rights_and_lets_the_old_key_end(
     store: MemoryKeyStore, forebay: Command
 ) -> None:
-    forebay("create", "--tenant", "acme", "--routes", "fast", "--expires", "30d", "--name", "ci")
+    rights = ["--routes", "fast", "--expires", "30d", "--name", "ci", "--team", "search"]
+    forebay("create", "--tenant", "acme", *rights)
     old = only_key(store)
     said = forebay("rotate", old.id, "--overlap", "1h")
     [secret] = plain_keys(said)
     new = next(key for key in store.list() if key.digest == digest_of(secret))
     ended = next(key for key in store.list() if key.id == old.id)
-    assert (new.tenant, new.routes, new.name) == (old.tenant, old.routes, old.name)
+    assert (new.tenant, new.routes, new.name, new.team) == ("acme", ("fast",), "ci", "search")
+    assert old.team == "search"
     assert new.expires_unix_s == new.created_unix_s + 30 * DAY_S
     assert abs(ended.expires_unix_s - time.time() - 3600) < 5
     assert not ended.revoked

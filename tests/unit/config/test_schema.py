@@ -119,7 +119,11 @@ def _in_object(value, node, defs):
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [("routing.yaml", "routing"), ("policies/tenants.yaml", "tenants"), ("backends/presets.yaml", "presets")],
+    [
+        ("routing.yaml", "routing"),
+        ("backends/presets.yaml", "presets"),
+        *((f"policies/{name}.yaml", name) for name in ("tenants", "prices", "quotas", "budgets")),
+    ],
 )
 def test_the_shipped_files_fit_their_schemas(file, name):
     described = json.loads((ROOT / "schemas" / f"{name}.json").read_text())

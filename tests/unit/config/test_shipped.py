@@ -44,7 +44,14 @@ def test_one_key_is_enough_for_the_default_route(name):
     assert target.model
 
 
-@pytest.mark.parametrize("file", ["routing.yaml", "policies/tenants.yaml", "backends/presets.yaml"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "routing.yaml",
+        "backends/presets.yaml",
+        *(f"policies/{name}.yaml" for name in ("tenants", "prices", "quotas", "budgets")),
+    ],
+)
 def test_editors_find_the_schema(file):
     first = (ROOT / file).read_text().splitlines()[0]
     schema = first.removeprefix("# yaml-language-server: $schema=")

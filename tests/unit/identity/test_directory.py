@@ -55,6 +55,13 @@ def test_a_key_stands_for_all_that_its_tenant_is() -> None:
     assert known.identify(SECRET, 0) is found
 
 
+def test_a_key_stands_for_a_call_of_its_team() -> None:
+    acme = Caller("acme", "", (("*",),), timezone="Europe/Berlin")
+    found = KeyDirectory([key(team="search")], {"acme": acme}, None).identify(SECRET, 0)
+    assert found is not None
+    assert (found.team, found.timezone) == ("search", "Europe/Berlin")
+
+
 def test_an_operators_own_secret_of_any_form_works() -> None:
     found = directory(key("correct horse battery staple ü")).identify("correct horse battery staple ü", 0)
     assert found is not None

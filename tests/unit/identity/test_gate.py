@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import StoreDown, Unauthenticated
+from gateway.errors import QuotaExceeded, StoreDown, Unauthenticated
 from gateway.exchange import Caller
 from gateway.identity import Identity, KeyDirectory
 from gateway.identity.keys import digest_of, mint_key
+from gateway.identity.strangers import Origin
 from gateway.stores import StoredKey
 from gateway.stores.keys_memory import MemoryKeyStore
 
@@ -115,6 +116,49 @@ def test_a_key_made_just_now_works_at_once() -> None:
         identify(known, f"Bearer {fresh}")
     store.add(key(fresh))
     assert identify(known, f"Bearer {fresh}").key == fresh[:9]
+
+
+class CountingStore(MemoryKeyStore):
+    """Counts how often it is asked what is new."""
+
+    asked = 0
+
+    def changed_since(self, revision: int) -> tuple[int, Any]:
+        self.asked += 1
+        return super().changed_since(revision)
+
+
+def test_an_address_with_too_many_failures_is_refused_before_the_store_is_asked() -> None:
+    store = CountingStore()
+    known = Identity(KeyDirectory([key(SECRET)], {"acme": ACME}, store))
+    origin = Origin("192.0.2.7")
+
+    async def scene() -> None:
+        for _ in range(20):
+            with pytest.raises(Unauthenticated):
+                await known.identify("Bearer made-up", 100.0, origin)
+        asked = store.asked
+        with pytest.raises(QuotaExceeded) as refused:
+            await known.identify(f"Bearer {mint_key()}", 100.0, origin)
+        assert (refused.value.code, store.asked) == ("too_many_failures", asked)
+        assert (await known.identify(f"Bearer {SECRET}", 100.0, origin)).tenant == "acme"
+        with pytest.raises(Unauthenticated):
+            await known.identify("Bearer made-up", 100.0, Origin("192.0.2.8"))
+
+    asyncio.run(scene())
+
+
+def test_who_shows_nothing_has_not_failed(identity: Identity) -> None:
+    for authorization in (*[None, "Basic x", "Bearer " + "x" * 100_000] * 20, f"Bearer {UNKNOWN}"):
+        with pytest.raises(Unauthenticated):
+            asyncio.run(identity.identify(authorization, 100.0, Origin("192.0.2.7")))
+
+
+def test_what_is_down_is_no_failure_of_the_address(identity: Identity) -> None:
+    for _ in range(30):
+        with pytest.raises(StoreDown):
+            asyncio.run(identity.identify("Bearer down.down.down", 100.0, Origin("192.0.2.7")))
+    assert asyncio.run(identity.identify("Bearer a.b.c", 100.0, Origin("192.0.2.7"))) is ANN
 
 
 def test_without_issuers_neither_jwt_nor_httpx_is_imported() -> None:

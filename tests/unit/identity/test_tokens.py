@@ -115,6 +115,7 @@ def issuer(server: KeyServer, **fields: object) -> SimpleNamespace:
         "algorithms": ALGORITHMS,
         "tenant_claim": "tenant",
         "routes_claim": "",
+        "team_claim": "",
     }
     return SimpleNamespace(**settings | fields)
 
@@ -291,6 +292,21 @@ def test_an_unknown_critical_extension_is_refused(server: KeyServer) -> None:
 def test_the_routes_claim_narrows(server: KeyServer, claim: object, globs: tuple[str, ...]) -> None:
     caller = identify(verifier(server, routes_claim="routes"), token(server, routes=claim))
     assert caller.routes == (("fast", "gpt-*"), globs)
+
+
+@pytest.mark.parametrize(
+    ("claim", "team"), [("search", "search"), (None, ""), (["search"], ""), ("x" * 128, "x" * 128)]
+)
+def test_the_team_claim_names_the_team(server: KeyServer, claim: object, team: str) -> None:
+    assert identify(verifier(server, team_claim="team"), token(server, team=claim)).team == team
+    assert identify(verifier(server), token(server, team=claim)).team == ""
+
+
+def test_long_teams_are_cut_and_stay_apart(server: KeyServer) -> None:
+    checked = verifier(server, team_claim="team")
+    one, other = identify(checked, token(server, team="x" * 500), token(server, team="x" * 501))
+    assert len(one.team) == len(other.team) == 128
+    assert one.team != other.team
 
 
 def test_long_subjects_are_cut_and_stay_apart(server: KeyServer) -> None:

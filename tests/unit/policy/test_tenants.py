@@ -57,8 +57,8 @@ tenants:
     assert got.issuers == ()
 
 
-def test_what_rules_and_queues_ask_of_a_tenant_is_there(compiled):
-    text = "{tags: [gold, eu], features: [new_models], priority: batch, share: 2.5}"
+def test_what_rules_queues_and_limits_ask_of_a_tenant_is_there(compiled):
+    text = "{tags: [gold, eu], features: [new_models], priority: batch, share: 2.5, timezone: Europe/Berlin}"
     assert compiled(f"tenants: {{t: {text}}}").tenants["t"] == Caller(
         tenant="t",
         key="",
@@ -67,7 +67,22 @@ def test_what_rules_and_queues_ask_of_a_tenant_is_there(compiled):
         features=("new_models",),
         priority="batch",
         share=2.5,
+        timezone="Europe/Berlin",
     )
+
+
+def test_a_key_may_be_a_teams(compiled):
+    text = f"tenants: {{t: {{keys: [{{id: ci, digest: sha256:{A}, team: search}}]}}}}"
+    assert compiled(text).keys == (StaticKey("ci", "t", bytes.fromhex(A), ("*",), None, team="search"),)
+
+
+def test_a_time_zone_is_one_that_there_is(problems):
+    assert problems("tenants:\n  t:\n    timezone: Europe/Berlni") == [
+        (
+            'tenants.yaml:3 tenants.t.timezone: there is no time zone "Europe/Berlni", '
+            "write one of the IANA database, like Europe/Berlin or UTC"
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -159,10 +174,12 @@ def test_ids_and_digests_are_unique_across_tenants(problems):
 
 
 def test_issuers_pass_through(compiled):
-    issuer = "{issuer: 'https://login.example.com', audience: forebay, algorithms: [EdDSA]}"
+    issuer = "{issuer: 'https://login.example.com', audience: forebay, algorithms: [EdDSA], team_claim: team}"
     text = f"tenants: {{t: {{}}}}\nissuers: [{issuer}]"
     assert compiled(text).issuers == (
-        IssuerSpec(issuer="https://login.example.com", audience="forebay", algorithms=("EdDSA",)),
+        IssuerSpec(
+            issuer="https://login.example.com", audience="forebay", algorithms=("EdDSA",), team_claim="team"
+        ),
     )
 
 

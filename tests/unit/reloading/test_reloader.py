@@ -15,10 +15,10 @@ from unit.stand_ins import routing, runtime
 from unit.upstream.skipping import run
 
 from gateway.errors import ConfigError, ConfigErrors
-from gateway.flights import Flights
 from gateway.reloading.reloader import Reloader
 from gateway.reloading.watch import Watched
 from gateway.runtime import Runtime
+from gateway.server.flights import Flights
 from gateway.telemetry.books import Books
 from gateway.telemetry.logs import AccessLog
 from gateway.telemetry.metrics import Metrics

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.flights import Flights
+from gateway.server.flights import Flights
 
 
 def test_calls_are_counted_while_they_run() -> None:

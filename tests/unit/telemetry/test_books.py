@@ -14,7 +14,7 @@ import pytest
 from unit.stand_ins import call, record
 
 from gateway.errors import Failed
-from gateway.exchange import Attempt, Record, Usage
+from gateway.exchange import SPENT, Attempt, Record, Usage
 from gateway.telemetry.books import Books
 from gateway.telemetry.logs import AccessLog
 from gateway.telemetry.metrics import Metrics
@@ -91,6 +91,36 @@ def test_a_call_is_one_line_with_all_that_is_known() -> None:
     }
     assert {name: line[name] for name in expected} == expected
     assert "error" not in line
+
+
+def test_every_field_of_a_line_has_its_own_value() -> None:
+    amounts = {name: number for number, name in enumerate(SPENT, 1)}
+    ended = record(purpose="shadow", made_for="call_0", rule="code", likeness=0.98765, status=200)
+    ended.translated_to, ended.dropped, ended.ending = "messages", ("seed",), "finished"
+    ended.attempts = tried(usage=Usage(**amounts), skipped_events=99)
+    (line,) = entered(ended)
+    expected = amounts | {
+        "event": "shadow",
+        "made_for": "call_0",
+        "rule": "code",
+        "likeness": 0.988,
+        "translated_to": "messages",
+        "dropped": ["seed"],
+        "skipped_events": 99,
+        "tokens": "reported",
+        "backend": "b",
+    }
+    assert {name: line[name] for name in expected} == expected
+    assert set(line) - set(expected) == {
+        *("time", "level", "request_id", "status", "ending", "duration_ms", "format")
+    }
+
+
+def test_what_is_nothing_is_not_in_the_line() -> None:
+    usage = [Usage(0, 1, audio_s=0.0 * number) for number in (1, 2)]
+    (line,) = entered(record(attempts=[*tried(usage=usage[0]), *tried(usage=usage[1])]))
+    names = (*SPENT, "causes", "likeness", "dropped")
+    assert {name: line[name] for name in names if name in line} == {"output_tokens": 2}
 
 
 def test_a_failed_call_says_why_and_is_a_warning() -> None:

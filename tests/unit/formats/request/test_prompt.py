@@ -11,7 +11,7 @@ from rig import recordings
 from rig.recordings import Recording, parameters
 
 from gateway.formats.envelope import decode_members
-from gateway.formats.prompt import decode_prompt
+from gateway.formats.request.prompt import decode_prompt
 
 LONGEST_WORD = 200
 

@@ -1,0 +1,174 @@
+"""What one call has taken of its limits, until it is settled by what it really used.
+
+Must not know the store: the desk asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, get_args
+
+import msgspec
+
+from gateway.exchange import Attempt, Price
+from gateway.quotas.pockets import Pocket
+from gateway.quotas.rules import Held, Metric
+
+_MOST = 1 << 50
+"""What an upstream may claim to have used: counters hold no more than eight times that."""
+
+
+class Amounts(NamedTuple):
+    """What a call takes, or has used, by metric: a request, and a seat, is one."""
+
+    requests: int
+    calls: int
+    streams: int
+    input_tokens: int
+    output_tokens: int
+    tokens: int
+    nanousd: int
+
+
+PLACES: Mapping[Metric, int] = {metric: Amounts._fields.index(metric) for metric in get_args(Metric)}
+_MONEY = PLACES["nanousd"]
+_SEATS = (PLACES["calls"], PLACES["streams"])
+
+
+def amounts_of(input_tokens: int = 0, output_tokens: int = 0, nanousd: int = 0) -> Amounts:
+    """Return the amounts of one call."""
+    return Amounts(1, 1, 1, input_tokens, output_tokens, input_tokens + output_tokens, nanousd)
+
+
+def money_of(nanousd: int) -> Amounts:
+    """Return an amount of money alone."""
+    return Amounts(0, 0, 0, 0, 0, 0, nanousd)
+
+
+def most_nanousd(price: Price | None, input_tokens: int, output_tokens: int) -> int:
+    """Return the most that so many tokens may cost: where a cache takes all input; 0 without a price."""
+    if price is None:
+        return 0
+    dearest_nanousd = max(price.input_nanousd, price.cache_write_nanousd)
+    return -(-(input_tokens * dearest_nanousd + output_tokens * price.output_nanousd) // 1_000_000)
+
+
+class Line(msgspec.Struct, gc=False):
+    """A limit that holds for a call, its counter's pocket now, and the place of its metric in Amounts."""
+
+    held: Held
+    pocket: Pocket
+    at: int
+
+
+Taken = tuple[Line, Pocket, int, int]
+"""Of a line, out of its pocket as it was then: an amount, and the slot it came from. A call has several of
+these: a tuple is made and taken apart 3 times faster than anything with names."""
+
+
+class CallLease:
+    """See the module. `take_money` takes more of the limits on money, `told` hears what was used."""
+
+    __slots__ = (
+        *("_has_grown", "_is_over", "_is_settled", "_taken"),
+        *("notes", "planned", "promised", "settled", "take_money"),
+    )
+
+    def __init__(
+        self,
+        taken: list[Taken],
+        planned: Amounts,
+        take_money: Callable[[CallLease, int], Awaitable[bool]],
+        settled: Callable[[Sequence[Attempt]], None],
+    ) -> None:
+        self._taken = taken
+        self.planned = planned
+        self.promised = 0
+        """What the attempts that were begun cost at most, in nano-USD."""
+        self.take_money = take_money
+        self.settled = settled
+        self.notes: list[tuple[bytes, bytes]] = []
+        self._has_grown = self._is_over = self._is_settled = False
+
+    def has_room(self, price: Price | None) -> bool:
+        """Reckon with the cost of one more attempt; False: more has to be taken first (`enlarge`)."""
+        self.promised += self._cost(price)
+        return self.promised <= self.planned.nanousd
+
+    async def enlarge(self) -> bool:
+        """Take what the attempts reckoned with lack; False: a limit does not have it."""
+        lack = self.promised - self.planned.nanousd
+        if lack <= 0 or not any(line.at == _MONEY for line, *_ in self._taken):
+            return True
+        return await self.take_money(self, lack)
+
+    def grown(self, more: list[Taken], nanousd: int) -> None:
+        """Money was taken for it."""
+        self._has_grown = True
+        self._taken += more
+        self.planned = self.planned._replace(nanousd=self.planned.nanousd + nanousd)
+
+    def money(self) -> list[Line]:
+        """Return the limits on money that it has taken of."""
+        return list({id(line): line for line, *_ in self._taken if line.at == _MONEY}.values())
+
+    def spare(self, price: Price | None) -> None:
+        """Reckon no more with an attempt: it has cost nothing."""
+        self.promised -= self._cost(price)
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Tell the client what is left of its limits."""
+        return self.notes
+
+    def end(self) -> None:
+        """The call runs no more. Further calls change nothing."""
+        if self._is_over:
+            return
+        self._is_over = True
+        for line, pocket, amount, slot in self._taken:
+            if line.at in _SEATS:
+                pocket.settle(slot, amount, 0)
+
+    def settle(self, attempts: Sequence[Attempt]) -> None:
+        """Give back what the attempts did not use. Further calls change nothing."""
+        self.end()
+        if self._is_settled:
+            return
+        self._is_settled = True
+        used = self._used(attempts)
+        if self._has_grown:
+            self._settle_parts(used)
+        else:
+            for line, pocket, amount, slot in self._taken:
+                if line.at not in _SEATS:
+                    pocket.settle(slot, amount, used[line.at])
+        self.settled(attempts)
+
+    def _settle_parts(self, used: Amounts) -> None:
+        """Settle what was taken in several parts: the last one carries what was used beyond all of them."""
+        last = {pocket: part for part, (_, pocket, _, _) in enumerate(self._taken)}
+        left = dict[Pocket, int]()
+        for part, (line, pocket, amount, slot) in enumerate(self._taken):
+            if line.at in _SEATS:
+                continue
+            rest = left.get(pocket, used[line.at])
+            mine = rest if last[pocket] == part else min(amount, rest)
+            left[pocket] = rest - mine
+            pocket.settle(slot, amount, mine)
+
+    def _used(self, attempts: Sequence[Attempt]) -> Amounts:
+        tokens_in = tokens_out = nanousd = 0
+        for attempt in attempts:
+            usage = attempt.usage
+            if usage is not None:
+                tokens_in += usage.input_tokens
+                tokens_out += usage.output_tokens
+                nanousd += 0 if attempt.price is None else attempt.price.of(usage)
+            elif attempt.transcript is not None:  # it could not be counted: what was planned is charged
+                tokens_in += self.planned.input_tokens
+                tokens_out += self.planned.output_tokens
+                nanousd += self._cost(attempt.price)
+        return amounts_of(min(tokens_in, _MOST), min(tokens_out, _MOST), min(nanousd, _MOST))
+
+    def _cost(self, price: Price | None) -> int:
+        return most_nanousd(price, self.planned.input_tokens, self.planned.output_tokens)

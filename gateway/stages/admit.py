@@ -1,0 +1,15 @@
+"""Let a planned call in, as far as the limits on its caller go."""
+
+from __future__ import annotations
+
+from gateway.admission.entrance import Entrance
+from gateway.exchange import Call, Record
+from gateway.routing.plans import Plan
+
+
+async def admit(plan: Plan, record: Record, entrance: Entrance) -> Call:
+    """Take what the call may use; the record has the lease. Returns another call where a limit changes it.
+
+    Raises QuotaExceeded, BudgetExceeded, BadRequest, StoreDown.
+    """
+    return await entrance.admit(plan, record)

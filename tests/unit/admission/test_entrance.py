@@ -1,0 +1,215 @@
+"""What a call has to pass: its limits by what it will use, bounds on its size, and what soft budgets do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from unit.stand_ins import CALLER, call, candidate, entrance, plan_of, record, target
+
+from gateway.admission.entrance import Entrance
+from gateway.errors import BadRequest, BudgetExceeded, Denied, QuotaExceeded
+from gateway.exchange import Attempt, Call, Price, Record, Usage
+from gateway.quotas.counting import Ask, Meter
+from gateway.quotas.periods import Period
+from gateway.quotas.rules import Line, Metric, Rule, Scope
+
+USD = 1_000_000_000
+PRICE = Price(1000 * USD, 1000 * USD, 1000 * USD, 1000 * USD)
+"""A thousand dollars for a million tokens: a tenth of a cent each."""
+EACH_NANOUSD = USD // 1000
+
+
+def line(metric: Metric, limit: int) -> Line:
+    return Line(metric, Meter("window", limit, 60_000), f"{limit} {metric} per minute")
+
+
+def rule(name: str, *lines: Line, **settings: Any) -> Rule:
+    return Rule(name, settings.pop("kind", "quota"), lambda _scope: True, ("tenant",), lines, **settings)
+
+
+def budget(limit_nanousd: int, **settings: Any) -> Rule:
+    month = Line("nanousd", Meter("period", limit_nanousd), "$1 per month", Period("month"))
+    return rule("money", month, kind="budget", **settings)
+
+
+def admitted(at: Entrance, asked: Call) -> tuple[Call, Record]:
+    """Let a call in at a priced target; the call that goes on, and its record."""
+    seen = record(model="fast")
+    priced = candidate(target("one"))
+    deployment = msgspec.structs.replace(priced.deployment, price=PRICE)
+    plan = plan_of(asked, msgspec.structs.replace(priced, deployment=deployment))
+    return asyncio.run(at.admit(plan, seen)), seen
+
+
+def taken(at: Entrance, *held: Rule) -> list[int]:
+    scope = Scope(CALLER.tenant, key=CALLER.key, route="fast", model="fast")
+
+    async def read() -> list[int]:
+        await at.desk.close()
+        now_ms = at.desk.store.now_ms()
+        asks = [Ask(one.counter(now_ms)) for one in at.rules.of(scope) if not held or one.rule in held]
+        return [told.taken for told in (await at.desk.store.exchange(asks)).told]
+
+    return asyncio.run(read())
+
+
+def test_without_limits_nothing_is_taken() -> None:
+    asked = call()
+    let_in, seen = admitted(entrance(), asked)
+    assert (let_in, seen.lease) == (asked, None)
+
+
+def test_what_is_reserved_is_settled_by_what_was_used() -> None:
+    at = entrance(rule("q", line("requests", 9), line("tokens", 10_000)), budget(100 * USD))
+    _, seen = admitted(at, call(max_tokens=100))
+    assert seen.lease is not None
+    requests, tokens, nanousd = taken(at)
+    assert (requests, 100 < tokens < 150) == (1, True)
+    assert nanousd == tokens * EACH_NANOUSD
+    used = Attempt("one", "fast", 0.0, usage=Usage(7, 5), price=PRICE)
+    for _ in range(2):  # the second time changes nothing
+        seen.lease.settle([used])
+        assert taken(at) == [1, 12, 12 * EACH_NANOUSD]
+
+
+def test_what_was_not_used_at_all_comes_back_but_for_the_request() -> None:
+    at = entrance(rule("q", line("requests", 9), line("tokens", 10_000)), budget(100 * USD))
+    _, seen = admitted(at, call(max_tokens=100))
+    assert seen.lease is not None
+    seen.lease.settle([Attempt("one", "fast", 0.0)])
+    assert taken(at) == [1, 0, 0]
+
+
+def test_each_of_several_answers_is_reserved() -> None:
+    at = entrance(rule("q", line("output_tokens", 10_000)))
+    admitted(at, call(max_tokens=100, n=3))
+    assert taken(at) == [300]
+
+
+def test_a_dearer_attempt_takes_more_and_is_settled_with_the_rest() -> None:
+    at = entrance(budget(100 * USD))
+    _, seen = admitted(at, call(max_tokens=100))
+    lease = seen.lease
+    assert lease is not None
+    [first] = taken(at)
+    assert lease.has_room(PRICE)
+    assert not lease.has_room(PRICE)
+
+    async def enlarged() -> bool:
+        return await lease.enlarge()
+
+    assert asyncio.run(enlarged())
+    assert taken(at) == [2 * first]
+    lease.settle([Attempt("one", "fast", 0.0, usage=Usage(1, 1), price=PRICE)] * 2)
+    assert taken(at) == [4 * EACH_NANOUSD]
+
+
+def test_an_attempt_that_the_budget_does_not_cover_is_not_made() -> None:
+    at = entrance(budget(USD // 5))
+    _, seen = admitted(at, call(max_tokens=100))
+    lease = seen.lease
+    assert lease is not None
+    lease.has_room(PRICE)
+    assert not lease.has_room(PRICE)
+
+    async def enlarged() -> bool:
+        return await lease.enlarge()
+
+    assert not asyncio.run(enlarged())
+    lease.spare(PRICE)
+    assert lease.promised <= taken(at)[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "error", "status"),
+    [(rule("q", line("tokens", 99)), QuotaExceeded, 429), (budget(1), BudgetExceeded, 402)],
+)
+def test_who_is_beyond_a_limit_is_turned_away_and_told_how_it_stands(
+    limit: Rule, error: type[Denied], status: int
+) -> None:
+    with pytest.raises(error) as caught:
+        admitted(entrance(limit), call(max_tokens=100))
+    assert (caught.value.status, caught.value.limit) == (status, limit.name)
+
+
+def test_headers_tell_what_is_left() -> None:
+    at = entrance(rule("q", line("requests", 10)))
+    _, seen = admitted(at, call())
+    assert seen.lease is not None
+    told = dict(seen.lease.headers())
+    assert told[b"x-ratelimit-limit-requests"] == b"10"
+    assert told[b"x-ratelimit-remaining-requests"] == b"9"
+
+
+def output_of(asked: Call) -> Any:
+    return json.loads(msgspec.json.encode(asked.members)).get("max_completion_tokens")
+
+
+def test_output_is_capped_where_a_rule_does_that_and_where_nobody_said() -> None:
+    caps = rule("q", most_output_tokens=50, caps_output=True)
+    assert output_of(admitted(entrance(caps), call(max_completion_tokens=80))[0]) == 50
+    assert output_of(admitted(entrance(caps), call(max_completion_tokens=20))[0]) == 20
+    assert output_of(admitted(entrance(caps), call())[0]) == 50
+    assert output_of(admitted(entrance(rule("q", most_output_tokens=50)), call())[0]) == 50
+
+
+def test_more_output_or_a_longer_prompt_than_a_rule_allows_is_refused() -> None:
+    with pytest.raises(BadRequest, match="80 tokens of output are asked for, the limit 'q' is 50"):
+        admitted(entrance(rule("q", most_output_tokens=50)), call(max_tokens=80))
+    with pytest.raises(BadRequest, match=r"the prompt has about .* tokens, the limit 'q' is 3"):
+        admitted(entrance(rule("q", most_prompt_tokens=3)), call())
+
+
+def spent(at: Entrance) -> None:
+    """Use more than there is."""
+    _, seen = admitted(at, call(max_tokens=100))
+    assert seen.lease is not None
+    seen.lease.settle([Attempt("one", "fast", 0.0, usage=Usage(1000, 1000), price=PRICE)])
+    asyncio.run(at.desk.close())
+
+
+def test_a_soft_budget_warns_or_takes_another_route() -> None:
+    warns = entrance(budget(USD, over="warn"))
+    spent(warns)
+    let_in, seen = admitted(warns, call())
+    assert seen.lease is not None
+    assert (b"x-forebay-over-budget", b"money") in seen.lease.headers()
+    assert let_in.envelope.model == "fast"
+
+    saves = entrance(budget(USD, over="downgrade", downgrade="small"))
+    spent(saves)
+    other, seen = admitted(saves, call())
+    assert (other.envelope.model, other.caller.routes, seen.lease) == ("small", (), None)
+    let_in, seen = admitted(saves, other)  # as it is planned anew
+    assert seen.lease is not None
+    assert let_in is other
+    assert (b"x-forebay-downgraded", b"small") in seen.lease.headers()
+
+
+def test_a_budget_that_only_measures_changes_nothing() -> None:
+    measures = entrance(budget(USD, over="downgrade", downgrade="small", shadow=True))
+    spent(measures)
+    let_in, seen = admitted(measures, call())
+    assert seen.lease is not None
+    assert (let_in.envelope.model, seen.lease.headers()) == ("fast", [])
+
+
+def test_a_target_without_a_price_does_not_hide_what_a_later_one_costs() -> None:
+    at = entrance(budget(USD // 5))
+    seen = record(model="fast")
+    asyncio.run(at.admit(plan_of(call(max_tokens=100), target("one")), seen))
+    lease = seen.lease
+    assert lease is not None
+    assert lease.has_room(None)
+    assert not lease.has_room(PRICE)
+
+    async def enlarged() -> bool:
+        return await lease.enlarge()
+
+    assert asyncio.run(enlarged())
+    lease.settle([Attempt("two", "fast", 0.0, usage=Usage(40, 60), price=PRICE)])
+    assert taken(at) == [100 * EACH_NANOUSD]
