@@ -11,8 +11,9 @@ same names and parameters from aiohttp 3.10 to 3.14.
 from __future__ import annotations
 
 import asyncio
-import select
+from fcntl import ioctl
 from functools import partial
+from termios import FIONREAD
 from typing import Any, cast
 
 import aiohttp
@@ -31,6 +32,7 @@ _PLACES_KEPT = 1000
 _READ_BUFFER_BYTES = 64 * 1024
 _ANNOUNCING = frozenset({100, *range(102, 200)})
 """Statuses that are followed by the answer's own."""
+_NO_BYTES = bytes(4)
 _CLOSED = (aiohttp.ServerDisconnectedError, OSError)
 _ENDS = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
 
@@ -120,10 +122,9 @@ class _Connection(ResponseHandler):
         self._rested = answer
 
     def _has_unread(self, transport: asyncio.Transport) -> bool:
-        """Look into the socket, which the loop has not come to read yet: a call to the kernel."""
-        unread = select.poll()
-        unread.register(transport.get_extra_info("socket"), select.POLLIN)
-        return bool(unread.poll(0))
+        """Ask the kernel whether more has come, which the loop has not read yet: a microsecond."""
+        fd = transport.get_extra_info("socket").fileno()
+        return ioctl(fd, FIONREAD, _NO_BYTES) != _NO_BYTES
 
 
 class _Pool(aiohttp.TCPConnector):
