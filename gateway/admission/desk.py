@@ -11,7 +11,7 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from gateway.admission.lease import Amounts, Line, Taken
+from gateway.admission.lease import Amounts, Line, Taken, put_back
 from gateway.admission.refusals import refusal
 from gateway.errors import QuotaExceeded, StoreDown
 from gateway.exchange import Caller
@@ -73,11 +73,10 @@ class Desk:
             pocket.counter = held.counter(now_ms)
         return pocket
 
-    async def take(self, lines: Sequence[Line], amounts: Amounts, now_ms: int) -> list[Taken]:
-        """Take the amounts of all lines, or nothing.
-
-        Raises QuotaExceeded, BudgetExceeded; StoreDown where the store does not answer and a rule is closed.
-        """
+    def take_here(
+        self, lines: Sequence[Line], amounts: Amounts, now_ms: int
+    ) -> tuple[list[Taken], list[Line]]:
+        """Take what is in the pockets; of the lines that come with it there is not enough."""
         taken: list[Taken] = []
         short: list[Line] = []
         for line in lines:
@@ -88,12 +87,20 @@ class Desk:
                 short.append(line)
             else:  # what is not expected to cost anything may do so in the end
                 taken.append((line, pocket, 0, pocket.slot_at(now_ms)))
+        return taken, short
+
+    async def take(self, lines: Sequence[Line], amounts: Amounts, now_ms: int) -> list[Taken]:
+        """Take the amounts of all lines, or nothing.
+
+        Raises QuotaExceeded, BudgetExceeded; StoreDown where the store does not answer and a rule is closed.
+        """
+        taken, short = self.take_here(lines, amounts, now_ms)
         if not short:
             return taken
         try:
             return taken + await self._ask_for(short, amounts, now_ms)
         except BaseException:
-            _put_back(taken)
+            put_back(taken)
             raise
 
     async def follow(self) -> None:
@@ -149,7 +156,7 @@ class Desk:
             if verdict.granted or want.over
         ]
         if not verdict.granted:
-            _put_back(taken)
+            put_back(taken)
             raise refusal([line.held for line in short], verdict.told)
         return taken
 
@@ -211,8 +218,3 @@ def _return(wants: Sequence[_Want], asked: asyncio.Task[Verdict]) -> None:
     for want, told in zip(wants, asked.result().told, strict=True):
         if told.granted:
             want.pocket.settle(told.slot, want.need, 0)
-
-
-def _put_back(taken: Sequence[Taken]) -> None:
-    for _, pocket, amount, slot in taken:
-        pocket.settle(slot, amount, 0)

@@ -20,6 +20,7 @@ from gateway.admission.lease import (
     amounts_of,
     money_of,
     most_nanousd,
+    put_back,
 )
 from gateway.errors import BadRequest, Denied
 from gateway.exchange import Attempt, Call, Feature, Format, Record
@@ -37,14 +38,12 @@ MARGIN = 1.15
 _BY_SIZE: frozenset[Metric] = frozenset({"input_tokens", "output_tokens", "tokens", "nanousd"})
 
 _NEVER_MS = 1 << 62
-_ALL_OF, _ONE_OF = 1000, 4
-"""Of so many calls all teach something; then one of four does: it costs as much as all else."""
+_LEAST_BYTES = 2
+"""Of a request, to a token: in English it is 5 and more."""
+_ALL_OF, _ONE_OF = 1000, 8
+"""Of so many calls all teach something; then one of eight does: it costs more than all else."""
 _NOT_TEXT: frozenset[Feature] = frozenset({"images", "audio", "files"})
 
-_ONE = amounts_of()
-
-Learn = Callable[[Sequence[Attempt]], None]
-"""Learns from the attempts of a call."""
 Notes = Callable[[Sequence[Line], Format, int], list[tuple[bytes, bytes]]]
 """Writes the headers that tell a client of a format how its limits stand at a time (Unix ms)."""
 
@@ -97,16 +96,13 @@ class Entrance:
         spent = _spent(entry.lines) if entry.is_soft else ()
         if spent and (other := _other_route(call, spent)) is not None:
             return other
-        planned, learn = _ONE, _nothing_learnt
-        if entry.is_sized or entry.bounds:
-            call, planned, learn = self._sized(plan, entry.bounds)
-        try:
-            taken = await desk.take(entry.lines, planned, now_ms)
-        except Denied as error:
-            error.notes = (*error.notes, *self._notes(entry, call.format, now_ms))
-            await self._let_wait(call.caller.tenant)
-            raise
-        lease = CallLease(taken, planned, self._take_more, learn)
+        lease = CallLease(self._take_more)
+        expected = _Expected(plan, self._estimates) if entry.is_sized or entry.bounds else None
+        if expected is not None:
+            call = self._sized(call, expected, entry, lease)
+        lease.taken, short = desk.take_here(entry.lines, lease.planned, now_ms)
+        if short:
+            await self._take_exactly(call, entry, lease, expected)
         lease.notes.extend(self._notes(entry, call.format, now_ms))
         lease.notes.extend((b"x-forebay-over-budget", rule.name.encode()) for rule in spent)
         if call.envelope.model != record.model:
@@ -114,14 +110,30 @@ class Entrance:
         record.lease = lease
         return call
 
-    def _sized(self, plan: Plan, bounds: Sequence[Rule]) -> tuple[Call, Amounts, Learn]:
-        """Return the call within its bounds, what it will take, and who learns what it did."""
-        call, expected = plan.demand.signals.call, _Expected(plan, self._estimates)
-        for rule in bounds:
+    async def _take_exactly(
+        self, call: Call, entry: _Entry, lease: CallLease, expected: _Expected | None
+    ) -> None:
+        """Take from the store what there is not enough of here, no more than the call is expected to use."""
+        put_back(lease.taken)
+        now_ms = self.desk.store.now_ms()
+        if expected is not None:
+            lease.planned = expected.amounts()
+        try:
+            lease.taken = await self.desk.take(entry.lines, lease.planned, now_ms)
+        except Denied as error:
+            error.notes = (*error.notes, *self._notes(entry, call.format, now_ms))
+            await self._let_wait(call.caller.tenant)
+            raise
+
+    def _sized(self, call: Call, expected: _Expected, entry: _Entry, lease: CallLease) -> Call:
+        """Return the call within its bounds; the lease learns what to take, and who is told what was used."""
+        for rule in entry.bounds:
             call = expected.bounded(call, rule)
+        lease.planned = expected.at_most()
         self._seen += 1
-        learns = self._seen < _ALL_OF or not self._seen % _ONE_OF
-        return call, expected.amounts(), expected.learn if learns else _nothing_learnt
+        if self._seen < _ALL_OF or not self._seen % _ONE_OF:
+            lease.settled = expected.learn
+        return call
 
     def _entry(self, plan: Plan, now_ms: int) -> _Entry:
         """Find what holds for a call. All else of its scope follows from its tenant, key and team."""
@@ -172,13 +184,6 @@ class Entrance:
         return True
 
 
-def _learn_nothing(_attempts: Sequence[Attempt]) -> None:
-    """Learn nothing from a call."""
-
-
-_nothing_learnt: Learn = _learn_nothing
-
-
 class _Expected:
     """What one call will use, as far as anybody can say before it is made."""
 
@@ -215,9 +220,15 @@ class _Expected:
         self._asked = most
         return with_output_limit(call, most, self._limit_name)
 
+    def at_most(self) -> Amounts:
+        """Return what is more than enough for nearly every call: told 20 us faster than what will do."""
+        return self._amounts(self._signals.size_bytes // _LEAST_BYTES + 1)
+
     def amounts(self) -> Amounts:
-        """Return what to reserve."""
-        input_tokens = int(self._prompt_tokens() * MARGIN) + 1
+        """Return what to reserve where there is no plenty."""
+        return self._amounts(int(self._prompt_tokens() * MARGIN) + 1)
+
+    def _amounts(self, input_tokens: int) -> Amounts:
         output_tokens = 0
         if not self._is_wordless:
             each = self._estimates.output_tokens(self._route, self._model, self._asked, self._most_tokens)
@@ -227,8 +238,6 @@ class _Expected:
     def learn(self, attempts: Sequence[Attempt]) -> None:
         """Learn from what providers reported."""
         signals = self._signals
-        if "said" not in vars(signals):
-            return
         for attempt in attempts:
             usage = attempt.usage
             if usage is None or usage.origin != "reported" or attempt.cause:

@@ -66,27 +66,25 @@ Taken = tuple[Line, Pocket, int, int]
 these: a tuple is made and taken apart 3 times faster than anything with names."""
 
 
+_ONE = amounts_of()
+
+
 class CallLease:
-    """See the module. `take_money` takes more of the limits on money, `told` hears what was used."""
+    """See the module. `take_money` takes more of limits on money, `settled` hears what came of the call."""
 
     __slots__ = (
-        *("_has_grown", "_is_over", "_is_settled", "_taken"),
-        *("notes", "planned", "promised", "settled", "take_money"),
+        *("_has_grown", "_is_over", "_is_settled"),
+        *("notes", "planned", "promised", "settled", "take_money", "taken"),
     )
 
-    def __init__(
-        self,
-        taken: list[Taken],
-        planned: Amounts,
-        take_money: Callable[[CallLease, int], Awaitable[bool]],
-        settled: Callable[[Sequence[Attempt]], None],
-    ) -> None:
-        self._taken = taken
-        self.planned = planned
+    def __init__(self, take_money: Callable[[CallLease, int], Awaitable[bool]]) -> None:
+        self.taken: list[Taken] = []
+        self.planned = _ONE
+        """What was taken."""
         self.promised = 0
         """What the attempts that were begun cost at most, in nano-USD."""
         self.take_money = take_money
-        self.settled = settled
+        self.settled: Callable[[Sequence[Attempt]], None] | None = None
         self.notes: list[tuple[bytes, bytes]] = []
         self._has_grown = self._is_over = self._is_settled = False
 
@@ -98,19 +96,19 @@ class CallLease:
     async def enlarge(self) -> bool:
         """Take what the attempts reckoned with lack; False: a limit does not have it."""
         lack = self.promised - self.planned.nanousd
-        if lack <= 0 or not any(line.at == _MONEY for line, *_ in self._taken):
+        if lack <= 0 or not any(line.at == _MONEY for line, *_ in self.taken):
             return True
         return await self.take_money(self, lack)
 
     def grown(self, more: list[Taken], nanousd: int) -> None:
         """Money was taken for it."""
         self._has_grown = True
-        self._taken += more
+        self.taken += more
         self.planned = self.planned._replace(nanousd=self.planned.nanousd + nanousd)
 
     def money(self) -> list[Line]:
         """Return the limits on money that it has taken of."""
-        return list({id(line): line for line, *_ in self._taken if line.at == _MONEY}.values())
+        return list({id(line): line for line, *_ in self.taken if line.at == _MONEY}.values())
 
     def spare(self, price: Price | None) -> None:
         """Reckon no more with an attempt: it has cost nothing."""
@@ -125,7 +123,7 @@ class CallLease:
         if self._is_over:
             return
         self._is_over = True
-        for line, pocket, amount, slot in self._taken:
+        for line, pocket, amount, slot in self.taken:
             if line.at in _SEATS:
                 pocket.settle(slot, amount, 0)
 
@@ -139,16 +137,17 @@ class CallLease:
         if self._has_grown:
             self._settle_parts(used)
         else:
-            for line, pocket, amount, slot in self._taken:
+            for line, pocket, amount, slot in self.taken:
                 if line.at not in _SEATS:
                     pocket.settle(slot, amount, used[line.at])
-        self.settled(attempts)
+        if self.settled is not None:
+            self.settled(attempts)
 
     def _settle_parts(self, used: Amounts) -> None:
         """Settle what was taken in several parts: the last one carries what was used beyond all of them."""
-        last = {pocket: part for part, (_, pocket, _, _) in enumerate(self._taken)}
+        last = {pocket: part for part, (_, pocket, _, _) in enumerate(self.taken)}
         left = dict[Pocket, int]()
-        for part, (line, pocket, amount, slot) in enumerate(self._taken):
+        for part, (line, pocket, amount, slot) in enumerate(self.taken):
             if line.at in _SEATS:
                 continue
             rest = left.get(pocket, used[line.at])
@@ -172,3 +171,9 @@ class CallLease:
 
     def _cost(self, price: Price | None) -> int:
         return most_nanousd(price, self.planned.input_tokens, self.planned.output_tokens)
+
+
+def put_back(taken: Sequence[Taken]) -> None:
+    """Give back all of it."""
+    for _, pocket, amount, slot in taken:
+        pocket.settle(slot, amount, 0)

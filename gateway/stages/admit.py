@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from gateway.admission.entrance import Entrance
 from gateway.exchange import Call, Record
 from gateway.routing.plans import Plan
 
 
-async def admit(plan: Plan, record: Record, entrance: Entrance) -> Call:
-    """Take what the call may use; the record has the lease. Returns another call where a limit changes it.
+def admit(plan: Plan, record: Record, entrance: Entrance) -> Awaitable[Call]:
+    """Take what the call may use; the record has the lease. Gives another call where a limit changes it.
 
     Raises QuotaExceeded, BudgetExceeded, BadRequest, StoreDown.
     """
-    return await entrance.admit(plan, record)
+    return entrance.admit(plan, record)

@@ -18,7 +18,7 @@ from harness.answers import Kind
 from harness.children import HOST, LOAD_CPU, BenchError, Child
 from harness.chunks import chunk_rows
 from harness.limits import admission_rows, redis
-from harness.load import Effort, Rounds, compare, put_load
+from harness.load import Effort, Rounds, compare, flooded, put_load
 from harness.planning import plan_rows
 from harness.table import Row
 from harness.targets import Target
@@ -346,6 +346,26 @@ def limits(bench: Bench) -> list[Row]:
     return [row, *admission_rows(bench.folder)]
 
 
+def flood(bench: Bench) -> list[Row]:
+    """What one tenant's calls take longer while another one goes on asking beyond its limit."""
+    target, child = bench.start_gateway(bench.upstream_port, bench.folder)
+    key = targets.add_flooder(bench.folder / "config")
+    with started((target, child)):
+        asks = {"json": replace(target.asks["json"], headers={"authorization": f"Bearer {key}"})}
+        flooding = replace(target, asks=asks)
+        alone: list[float] = []
+        beside: list[float] = []
+        for _ in range(bench.rounds):
+            alone.append(put_load(target, "json", 1, bench.seconds).p50_ms)
+            with flooded(flooding, CONNECTIONS, bench.seconds + 2):
+                beside.append(put_load(target, "json", 1, bench.seconds).p50_ms)
+    before_ms, during_ms = statistics.median(alone), statistics.median(beside)
+    added = (during_ms / before_ms - 1) * 100
+    what = f"latency p50 while another tenant floods over {CONNECTIONS} connections (floor: alone)"
+    shown = f"{added:+.0f} %"
+    return [Row(what, f"{before_ms:.2f} ms", f"{during_ms:.2f} ms", shown, "<= +10 %", added <= 10)]
+
+
 def failing(bench: Bench) -> list[Row]:
     """What a call takes longer when one of two deployments fails every call; both routes share a gateway."""
     with bench.gateway() as (gateway, _):
@@ -374,4 +394,5 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "failing": failing,
     "plan": plan,
     "limits": limits,
+    "flood": flood,
 }

@@ -6,8 +6,9 @@ import json
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +137,22 @@ def put_load(target: Target, kind: Kind, connections: int, seconds: int) -> Load
     load = parse_wrk(ran.stdout + ran.stderr)
     check_load(load, target.name, len(answer))
     return load
+
+
+@contextmanager
+def flooded(target: Target, connections: int, seconds: int) -> Iterator[None]:
+    """Have wrk ask as fast as it is answered, whatever the answers are, for at most so long."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        script = Path(folder, "flood.lua")
+        script.write_text(wrk_script(target.body("json"), target.headers("json")))
+        argv = ["taskset", "-c", str(LOAD_CPU), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s"]
+        url = f"http://{HOST}:{target.port}{target.asks['json'].path}"
+        with subprocess.Popen([*argv, str(script), url], stdout=subprocess.DEVNULL) as wrk:
+            try:
+                time.sleep(1.0)  # it has been told by now that it asks too much
+                yield
+            finally:
+                wrk.terminate()
 
 
 Turn = Callable[[Target], AbstractContextManager[object]]

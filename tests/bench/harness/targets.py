@@ -162,6 +162,19 @@ def in_pairs(gateway: Target) -> tuple[Target, Target]:
     )
 
 
+def add_flooder(config: Path) -> str:
+    """Add a tenant that may make ten calls a minute; returns its key."""
+    key = f"flood-{secrets.token_hex(16)}"
+    place = config / "policies" / "tenants.yaml"
+    written = json.loads(place.read_text())
+    digest = f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    written["tenants"]["flood"] = {"keys": [{"id": "flood", "digest": digest}]}
+    place.write_text(json.dumps(written))
+    quota = {"for": {"tenant": ["flood"]}, "requests_per_minute": 10}
+    (config / "policies" / "quotas.yaml").write_text(json.dumps({"quotas": {"flood": quota}}))
+    return key
+
+
 def write_limits(config: Path) -> None:
     """Six limits that hold for every call, and are never reached."""
     quota = {
