@@ -186,4 +186,4 @@ def test_no_file_knows_a_policy_but_the_composition_root() -> None:
 def test_no_file_knows_an_endpoint_but_the_app() -> None:
     handlers = {file.stem for file in (ROOT / "gateway/api").glob("*.py")} - {"__init__"}
     for module in handlers - {"calls"}:  # the app also takes a function for call ids from that one
-        assert importers(f"gateway.api.{module}") == {"gateway/app.py"}
+        assert importers(f"gateway.api.{module}") == {"gateway/api/app.py"}

@@ -184,7 +184,7 @@ class Desk:
         now_ms = self.store.now_ms()
         self.changes += 1
         for want, ask, told in zip(wants, asks, verdict.told, strict=True):
-            want.pocket.told(ask, told, now_ms)
+            want.pocket.told(ask, told, now_ms, verdict.at_us)
         return verdict
 
     def _alone(self, short: Sequence[Line], amounts: Amounts, down: StoreDown, now_ms: int) -> list[Taken]:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from gateway.errors import BudgetExceeded, Denied, QuotaExceeded
 from gateway.quotas.counting import Told
-from gateway.quotas.rules import Held
+from gateway.quotas.rules import NANOUSD, Held
 
 _SEAT_S = 1.0
 """Nobody knows when a seat is free: soon, mostly."""
-NANOUSD = 1_000_000_000
 
 
 def refusal(lines: Sequence[Held], told: Sequence[Told]) -> Denied:

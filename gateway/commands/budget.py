@@ -10,7 +10,7 @@ from gateway.admission.standing import Standing
 from gateway.admission.steering import Revise, Show
 from gateway.commands import limiting
 from gateway.commands.limiting import Reach
-from gateway.policy.budgets import MOST_USD, NANOUSD
+from gateway.quotas.rules import MOST_USD, NANOUSD
 
 
 def run(args: argparse.Namespace, reach: Reach, out: TextIO) -> int:

@@ -35,7 +35,6 @@ from gateway.identity.directory import KeyDirectory
 from gateway.identity.gate import Identity
 from gateway.identity.strangers import Strangers
 from gateway.identity.tokens import TokenVerifier
-from gateway.policy.budgets import AlertsSpec
 from gateway.quotas.estimates import Estimates
 from gateway.quotas.patience import Patience
 from gateway.routing.canary import Canaries
@@ -88,7 +87,7 @@ class Plant:
         self.settings = settings
         self.metrics = Metrics(settings.shared_metrics)
         self._stack = stack
-        self._alerts: AlertsSpec | None = None
+        self._told_by = ("", "")
         self.webhooks = Webhooks("", "")
         self.quotas = open_quotas(config)
         stack.push_async_callback(self.quotas.close)
@@ -117,11 +116,12 @@ class Plant:
         self.directory: KeyDirectory | None = None
         self.strangers = Strangers()
 
-    def tell_by(self, alerts: AlertsSpec | None) -> None:
-        """Tell events by these webhooks from now on; what waits goes out by the former ones."""
-        if alerts != self._alerts:
-            self._alerts = alerts
-            self.webhooks = Webhooks("", "") if alerts is None else Webhooks(alerts.url, alerts.secret)
+    def tell_by(self, config: Config) -> None:
+        """Tell events by its webhook from now on; what waits goes out by the former one."""
+        alerts = config.alerts
+        told_by = ("", "") if alerts is None else (alerts.url, alerts.secret)
+        if told_by != self._told_by:
+            self._told_by, self.webhooks = told_by, Webhooks(*told_by)
             keep(self._stack, self.webhooks.follow())
 
     def _announce(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -153,7 +153,7 @@ async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> R
     else:
         directory = plant.directory.revised(known.keys, known.tenants)
     tokens = TokenVerifier(known.issuers, known.tenants) if known.issuers else None
-    plant.tell_by(config.alerts)
+    plant.tell_by(config)
     flights = Flights()
     parts: dict[str, Callable[[], tuple[bool, str]]] = {"server": flights.state, "keys": directory.state}
     keep(stack, directory.follow())

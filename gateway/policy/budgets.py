@@ -31,11 +31,7 @@ from gateway.policy.limits.scopes import (
 )
 from gateway.quotas.counting import Meter
 from gateway.quotas.periods import Period, Unit
-from gateway.quotas.rules import Line, Rule
-
-NANOUSD = 1_000_000_000
-MOST_USD = 9_000_000
-"""As nano-dollars it is just below 2**53: counters of Redis are exact up to there."""
+from gateway.quotas.rules import MOST_USD, NANOUSD, Line, Rule
 
 _HOUR_MS = 3_600_000
 _ROLLING: Mapping[Unit, tuple[int, int, str]] = {

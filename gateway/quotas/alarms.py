@@ -11,9 +11,8 @@ from typing import Any
 
 from gateway.quotas.counting import Told
 from gateway.quotas.forecast import ends_at_ms
-from gateway.quotas.rules import Held
+from gateway.quotas.rules import NANOUSD, Held
 
-_NANOUSD = 1_000_000_000
 _ARMED_AGAIN = 10
 """Per cent below a level at which it is news again: a raised limit or a window that slid on, and not the
 reservations of a few calls."""
@@ -100,5 +99,5 @@ def _values(held: Held) -> list[str]:
 
 def _usd(nanousd: int) -> str:
     """Write money as a decimal number without loss, which JSON's own numbers do not promise."""
-    whole, part = divmod(nanousd, _NANOUSD)
+    whole, part = divmod(nanousd, NANOUSD)
     return f"{whole}." + f"{part:09d}".rstrip("0").ljust(2, "0")

@@ -52,6 +52,8 @@ class Ask(msgspec.Struct, gc=False):
     seen: int = 0
     """What the counter last told of `taken`; of seats, how many this worker has. A store that has lost its
     memory learns it again from this."""
+    seen_us: int = 0
+    """When it told that, by the store's clock: of several workers the one that heard last knows it."""
     over: bool = False
     """`need` is taken even beyond the limit: it only measures, or it was used already."""
 
@@ -81,3 +83,5 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
     granted: bool
     told: tuple[Told, ...]
+    at_us: int = 0
+    """By the store's clock; 0: it loses no memory that somebody else could give back."""

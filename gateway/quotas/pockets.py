@@ -30,6 +30,7 @@ class Pocket:
         "slot",
         "taken",
         "told_ms",
+        "told_us",
         "until_ms",
         "whole_ms",
     )
@@ -47,6 +48,7 @@ class Pocket:
         """Taken while the store did not answer."""
         self.taken, self.limit, self.whole_ms, self.told_ms = 0, counter.meter.limit, 0, now_ms
         self._asked_ms = self._used_ms = now_ms
+        self.told_us = 0
         self._wish = 0
         self._lease = 0
 
@@ -70,10 +72,11 @@ class Pocket:
             self._asked_ms = now_ms
         back = tuple(self.backs.items())
         self.backs.clear()
-        return Ask(self.counter, need, wish, back, self._seen(now_ms), over)
+        return Ask(self.counter, need, wish, back, self._seen(now_ms), self.told_us, over)
 
-    def told(self, ask: Ask, told: Told, now_ms: int) -> None:
-        """Take in what the store said; what it granted beyond `need` is free."""
+    def told(self, ask: Ask, told: Told, now_ms: int, at_us: int = 0) -> None:
+        """Take in what the store said at a time of its own; what it granted beyond `need` is free."""
+        self.told_us = at_us
         self.taken, self.limit, self.whole_ms, self.told_ms = told.taken, told.limit, told.whole_ms, now_ms
         self.alone = 0
         if not told.granted:
@@ -119,7 +122,7 @@ class Pocket:
 
     def memory(self, now_ms: int) -> Ask:
         """Say what is known of the counter: for a store that has lost its memory."""
-        return Ask(self.counter, seen=self._seen(now_ms))
+        return Ask(self.counter, seen=self._seen(now_ms), seen_us=self.told_us)
 
     def empty(self) -> None:
         """Give back all that no call has."""

@@ -13,6 +13,10 @@ import msgspec
 from gateway.quotas.counting import Counter, Meter
 from gateway.quotas.periods import Period
 
+NANOUSD = 1_000_000_000
+MOST_USD = 9_000_000
+"""As nano-dollars it is just below 2**53: counters of Redis are exact up to there."""
+
 Metric = Literal["requests", "input_tokens", "output_tokens", "tokens", "nanousd", "calls", "streams"]
 """What is counted; `tokens` are input and output, `calls` and `streams` those that run at the same time."""
 

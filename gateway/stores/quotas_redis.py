@@ -115,11 +115,11 @@ class RedisQuotas:
                 answer = await self._again(link, answer, words)
         except LinkLost as lost:
             raise StoreDown(f"Redis: {lost}") from lost
-        self._learn_time(answer[1], sent_ms)
+        self._learn_time(answer[1] / 1000, sent_ms)
         if answer[0] < 0:
             self._recovers(link, answer[2])
             raise _not_reached("Redis has lost its memory, and gathers it from the workers")
-        return Verdict(answer[0] == 1, tuple(starmap(Told, answer[2:])))
+        return Verdict(answer[0] == 1, tuple(starmap(Told, answer[2:])), answer[1])
 
     async def claim(self, name: str, ttl_ms: int) -> bool:
         """Return True to the first who asks in that time."""
@@ -229,7 +229,7 @@ class RedisQuotas:
             if self._connections == 1 and link.up_s >= _YOUNG_S:  # nobody knows of anything, if it does not
                 await link.ask("HSETNX", _SETTINGS, "run", link.run)
             recovers = await self._tell(link, ())
-            known = [ask for ask in self.on_return() if ask.seen]
+            known = [ask for ask in self.on_return() if ask.seen or ask.seen_us]
             await self._tell_all(link, known if recovers else [ask for ask in known if _is_seats(ask)])
         except BaseException:
             link.close()
@@ -247,7 +247,7 @@ class RedisQuotas:
         """Say what is known, and take nothing; True: the server gathers what it has lost."""
         sent_ms = time.monotonic() * 1000
         answer = await link.ask(*self._words(link, asks))
-        self._learn_time(answer[1], sent_ms)
+        self._learn_time(answer[1] / 1000, sent_ms)
         if answer[0] >= 0:
             return False
         self._recovered_s = time.monotonic() + answer[2] / 1000
@@ -263,7 +263,7 @@ class RedisQuotas:
     async def _gather(self, link: Link) -> None:
         try:
             await learn_run(link)
-            await self._tell_all(link, [ask for ask in self.on_return() if ask.seen])
+            await self._tell_all(link, [ask for ask in self.on_return() if ask.seen or ask.seen_us])
         except (LinkLost, Refused) as error:
             log.debug("what is known was not told: %s", error)
 
@@ -282,7 +282,7 @@ class RedisQuotas:
         self._is_outage, self._failure = True, why
         self._tried.set()
 
-    def _learn_time(self, server_ms: int, sent_ms: float) -> None:
+    def _learn_time(self, server_ms: float, sent_ms: float) -> None:
         """Learn the server's time. It was read after the command was sent: the least is the nearest.
 
         Where it is more, the clocks run apart, or it was slow: it is followed slowly, a real step at once.

@@ -35,7 +35,7 @@ ONCE = {"attempts": 0}
 CREDENTIALS = ["${RIG_KEY_1}", "${RIG_KEY_2}"]
 """The same, as routing.yaml names them."""
 
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 STOPS_WITHIN_S = 15.0
 
 

@@ -10,8 +10,8 @@
 --       2... the counter of each ask
 -- ARGV  1 this worker  2 the name it had on its last connection  3 the run of the server, as it said itself
 --       4 the asks, MessagePack
--- Gives {1 granted | 0 refused, now_ms, {granted, taken, limit, slot, valid_ms, frees_ms, whole_ms} ...},
--- or {-1, now_ms, left_ms} while what was lost is gathered again from the workers.
+-- Gives {1 granted | 0 refused, now_us, {granted, taken, limit, slot, valid_ms, frees_ms, whole_ms} ...},
+-- or {-1, now_us, left_ms} while what was lost is gathered again from the workers.
 
 local RECOVERY_MS = 1000 -- longer than any worker needs to come back
 local SEAT_MS = 10000 -- a worker that is not heard of for so long has no seats any more
@@ -25,6 +25,7 @@ local worker, former, run = ARGV[1], ARGV[2], ARGV[3]
 local asks = cmsgpack.unpack(ARGV[4])
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
 
 -- The meters. Each opens a counter as it is now, with `taken` as the first thing to know, changes it in
 -- memory, saves it where it `changed`, and says of it how long until `need` has room (frees_ms) and until all
@@ -330,6 +331,13 @@ local function limit_of(at, meter)
   return limit and tonumber(until_ms) > now_ms and tonumber(limit) or meter.limit
 end
 
+-- When a counter was as it is now. One of which nothing is taken is gone, or goes by itself.
+local function mark(self, at_us)
+  if self.taken > 0 then
+    redis.call('HSET', self.key, 'at_us', at_us)
+  end
+end
+
 local opened, counters = {}, {}
 for at, ask in ipairs(asks) do
   local key = KEYS[at + 1]
@@ -354,13 +362,19 @@ end
 if recovers_ms > now_ms and recovers_ms <= now_ms + RECOVERY_MS then -- else the clock was set back
   for at, ask in ipairs(asks) do
     local self = counters[at]
-    local known = self.mine or self.taken
-    if ask.seen > known then
-      self.kind.add(self, ask.seen - known)
-      self.kind.save(self)
+    if self.mine then
+      seats.add(self, math.max(ask.seen - self.mine, 0))
+      seats.save(self)
+    else -- whoever heard last knows what is taken; where nobody says when, whoever heard of more
+      local at_us = tonumber(redis.call('HGET', self.key, 'at_us')) or 0
+      if ask.seen_us > at_us or (ask.seen_us == 0 and ask.seen > self.taken) then
+        self.kind.add(self, ask.seen - self.taken, self.slot)
+        self.kind.save(self)
+        mark(self, ask.seen_us)
+      end
     end
   end
-  return {-1, now_ms, recovers_ms - now_ms}
+  return {-1, now_us, recovers_ms - now_ms}
 end
 
 for at, ask in ipairs(asks) do
@@ -383,7 +397,7 @@ for at, ask in ipairs(asks) do
   end
 end
 
-local answer = {granted and 1 or 0, now_ms}
+local answer = {granted and 1 or 0, now_us}
 for at, ask in ipairs(asks) do
   local self, got, frees_ms = counters[at], 0, 0
   if ask.need > 0 and self.taken + self.waits > self.limit then
@@ -405,6 +419,7 @@ end
 for _, self in pairs(opened) do
   if self.changed then
     self.kind.save(self)
+    mark(self, now_us)
   end
 end
 for at, self in ipairs(counters) do
