@@ -24,7 +24,7 @@ from gateway.attempts.remembered import Remembered
 from gateway.attempts.shadowing import Shadows
 from gateway.compose.charts import chart, deciding_headers, routes_about_tasks
 from gateway.compose.lines import Lines, keep
-from gateway.compose.quotas import check_sharing, open_quotas
+from gateway.compose.quotas import check_sharing, open_redis
 from gateway.compose.reading import Config
 from gateway.config.resolve import BackendSettings
 from gateway.embedded.local_model import probe
@@ -48,7 +48,7 @@ from gateway.stages.receive import Intake
 from gateway.stages.settle import settle
 from gateway.stores.breakers_redis import SharedBreakers
 from gateway.stores.keys_sql import SqlKeyStore
-from gateway.stores.quotas_redis import RedisQuotas
+from gateway.stores.quotas_memory import MemoryQuotas
 from gateway.telemetry.books import Books
 from gateway.telemetry.decisions import DecisionLog
 from gateway.telemetry.logs import AccessLog
@@ -89,15 +89,14 @@ class Plant:
         self._stack = stack
         self._told_by = ("", "")
         self.webhooks = Webhooks("", "")
-        self.quotas = open_quotas(config)
+        self.redis = open_redis(config)
+        self.quotas = MemoryQuotas() if self.redis is None else self.redis
         stack.push_async_callback(self.quotas.close)
         watch = Watch(self.quotas, self._announce, self.metrics.count_measured)
         stack.push_async_callback(watch.close)
-        self.desk = Desk(
-            self.quotas, watch, workers=settings.workers, is_remote=bool(config.resolved.server.redis_url)
-        )
-        if isinstance(self.quotas, RedisQuotas):
-            self.quotas.on_return = self.desk.known
+        self.desk = Desk(self.quotas, watch, workers=settings.workers, is_remote=self.redis is not None)
+        if self.redis is not None:
+            self.redis.on_return = self.desk.known
         stack.push_async_callback(self.desk.close)
         keep(stack, self.desk.follow())
         self.watch, self.estimates, self.patience = watch, Estimates(), Patience()
@@ -166,11 +165,11 @@ async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> R
     await asyncio.to_thread(config.prices.of, "", "openai", "gpt-5")
     if plant.shared is not None:
         parts["circuit breakers"] = partial(_optional, plant.shared.state)
-    if isinstance(plant.quotas, RedisQuotas):
+    if plant.redis is not None:
         needed = any(rule.fail == "closed" and not rule.is_soft for rule in config.limits.every)
-        parts["limits"] = plant.quotas.state if needed else partial(_optional, plant.quotas.state)
+        parts["limits"] = plant.redis.state if needed else partial(_optional, plant.redis.state)
         if plant.directory is None:  # at the start: a new Redis first gathers what other workers know
-            await plant.quotas.ready()
+            await plant.redis.ready()
     plant.directory, plant.canaries = directory, canaries
     plant.decisions.line = line_of(server.decisions)
     return Runtime(

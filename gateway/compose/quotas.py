@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gateway.compose.reading import Config
 from gateway.errors import ConfigError, ConfigErrors
 from gateway.protocols import QuotaStore
 from gateway.stores.quotas_memory import MemoryQuotas
-from gateway.stores.quotas_redis import RedisQuotas
+
+if TYPE_CHECKING:
+    from gateway.stores.quotas_redis import RedisQuotas
 
 
 def open_quotas(config: Config) -> QuotaStore:
     """Open Redis where several workers share it, else counters in this process. Asks nobody yet."""
-    url = config.resolved.server.redis_url
-    return RedisQuotas(url) if url else MemoryQuotas()
+    return open_redis(config) or MemoryQuotas()
+
+
+def open_redis(config: Config) -> RedisQuotas | None:
+    """Open Redis, where there is one. Asks nobody yet."""
+    if not (url := config.resolved.server.redis_url):
+        return None
+    # Late: whoever has none does not pay for its client.
+    from gateway.stores.quotas_redis import RedisQuotas
+
+    return RedisQuotas(url)
 
 
 def check_sharing(config: Config, workers: int) -> None:

@@ -24,7 +24,7 @@ import uvloop
 from rig import chat
 from rig.gateway import CREDENTIALS, Gateway, eventually, running_gateway
 from rig.load import put_calls, request
-from rig.programs.redis import RedisServer, running_redis
+from rig.programs.redis import VALKEY, RedisServer, redis_program, running_redis
 from rig.script import events, plain, sse
 from rig.upstream import Upstream
 
@@ -70,9 +70,10 @@ class Site:
         ]
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with running_redis() as redis, Upstream() as upstream:
+@pytest.fixture(params=["valkey", "redis"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    program = VALKEY if request.param == "valkey" else redis_program()
+    with running_redis(program) as redis, Upstream() as upstream:
         routing = {
             "server": {
                 "workers": WORKERS,

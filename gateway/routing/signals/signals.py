@@ -94,8 +94,10 @@ class Signals:
 
     @Fact
     def prompt_tokens(self) -> int:
-        """Estimated."""
-        return size.tokens_with_turns(self._written, self._members)
+        """Estimated, roughly."""
+        if (plain := self._plain) is not None:
+            return size.tokens_roughly(self._members, plain, body.plain_contents_of(plain))
+        return size.tokens_roughly(self._members, self._turns, self._contents) + self._form_tokens
 
     @Fact
     def said(self) -> Prompt:
@@ -107,10 +109,12 @@ class Signals:
         if (plain := self._plain) is not None:
             return size.prompt_of(self._members, plain, body.plain_contents_of(plain))
         prompt = size.prompt_of(self._members, self._turns, self._contents)
-        beside = (
-            sum(size.tokens_of_text(field.content) for field in self._form_texts) if self.call.form else 0
-        )
+        beside = self._form_tokens
         return msgspec.structs.replace(prompt, tokens=prompt.tokens + beside) if beside else prompt
+
+    @property
+    def _form_tokens(self) -> int:
+        return sum(size.tokens_of_text(field.content) for field in self._form_texts) if self.call.form else 0
 
     @Fact
     def max_tokens(self) -> int | None:

