@@ -61,7 +61,7 @@ async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
     if (admitted := await admit(plan, record, runtime.entrance)) is not call:  # a limit changed it
         call, plan = admitted, _planned(admitted, runtime, record)
         if record.lease is None:  # it goes another way, where other limits may hold
-            await admit(plan, record, runtime.entrance)
+            call = await admit(plan, record, runtime.entrance)
     outcome = await dispatch(call, plan, record)
     if plan.way.shadow is not None:
         runtime.shadows.cast(call, plan, record)

@@ -94,7 +94,8 @@ class Entrance:
         if not (entry.lines or entry.bounds):
             return call
         spent = _spent(entry.lines) if entry.is_soft else ()
-        if spent and (other := _other_route(call, spent)) is not None:
+        is_as_asked = call.envelope.model == record.model
+        if spent and is_as_asked and (other := _other_route(call, spent)) is not None:
             return other
         lease = CallLease(self._take_more)
         expected = _Expected(plan, self._estimates) if entry.is_sized or entry.bounds else None
@@ -105,7 +106,7 @@ class Entrance:
             await self._take_exactly(call, entry, lease, expected)
         lease.notes.extend(self._notes(entry, call.format, now_ms))
         lease.notes.extend((b"x-forebay-over-budget", rule.name.encode()) for rule in spent)
-        if call.envelope.model != record.model:
+        if not is_as_asked:
             lease.notes.append((b"x-forebay-downgraded", call.envelope.model.encode()))
         record.lease = lease
         return call

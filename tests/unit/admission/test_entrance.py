@@ -190,6 +190,18 @@ def test_a_soft_budget_warns_or_takes_another_route() -> None:
     assert (b"x-forebay-downgraded", b"small") in seen.lease.headers()
 
 
+def test_a_call_is_sent_another_way_once_and_never_without_its_limits() -> None:
+    to_small = budget(USD, over="downgrade", downgrade="small")
+    to_tiny = rule("other", *to_small.lines, kind="budget", over="downgrade", downgrade="tiny")
+    at = entrance(to_small, to_tiny)
+    spent(at)
+    small = call(model="small", max_tokens=9)
+    let_in, seen = admitted(at, small)  # was asked for as fast
+    assert let_in is small
+    assert seen.lease is not None
+    assert seen.lease.headers().count((b"x-forebay-downgraded", b"small")) == 1
+
+
 def test_a_budget_that_only_measures_changes_nothing() -> None:
     measures = entrance(budget(USD, over="downgrade", downgrade="small", shadow=True))
     spent(measures)
