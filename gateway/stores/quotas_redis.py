@@ -61,7 +61,7 @@ class RedisQuotas:
     An exchange that was begun is to be awaited: what it grants to a caller that is gone stays taken.
     """
 
-    def __init__(self, url: str, *, patience_s: float = 0.1) -> None:
+    def __init__(self, url: str, *, patience_s: float = 0.25) -> None:
         self.on_return: Callable[[], Sequence[Ask]] = _nothing
         self._place = place_of(url)
         self._patience_s = patience_s

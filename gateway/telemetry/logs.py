@@ -10,13 +10,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from select import PIPE_BUF
+from threading import RLock
 from typing import Any, TextIO
 
 import msgspec
 
 from gateway.telemetry.batches import Batches
+
+_turn = RLock()
+"""Whoever writes to the stream: threads that write at the same time cut each other's lines."""
 
 _PLAIN = (str, int, float, bool, type(None))
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -25,6 +30,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 def set_up(level: str, stream: TextIO) -> None:
     """Send the process's logging to `stream`: JSON lines, or the pretty form on a terminal."""
     sink = logging.StreamHandler(stream)
+    sink.lock = _turn
     sink.setFormatter(_Pretty() if stream.isatty() else _Lines())
     logging.basicConfig(handlers=[sink], level=level.upper(), force=True)
     for chatty in ("uvicorn.error", "alembic", "httpx"):  # what they say at info is not news to an operator
@@ -158,11 +164,26 @@ class AccessLog:
         self._batches.close()
 
     def _write(self, lines: Sequence[AccessLine]) -> None:
-        text = b"\n".join([self._render(line) for line in lines]) + b"\n"
         # A full disk or a reader that has gone costs these lines, not those to come.
         with contextlib.suppress(OSError, ValueError):
-            self._stream.write(text.decode())
-            self._stream.flush()
+            for text in _pieces([self._render(line) + b"\n" for line in lines]):
+                with _turn:
+                    self._stream.write(text.decode())
+                    self._stream.flush()
+
+
+def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Join lines to what a pipe takes in one piece: workers that share it cut no line of each other."""
+    piece: list[bytes] = []
+    size_bytes = 0
+    for line in lines:
+        if piece and size_bytes + len(line) > PIPE_BUF:
+            yield b"".join(piece)
+            piece, size_bytes = [], 0
+        piece.append(line)
+        size_bytes += len(line)
+    if piece:
+        yield b"".join(piece)
 
 
 def _pretty(line: AccessLine) -> bytes:

@@ -6,19 +6,31 @@ import io
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from select import PIPE_BUF
 from typing import Any
 
 import pytest
 
 from gateway.exchange import Credential
-from gateway.telemetry.logs import AccessLine, AccessLog, set_up
+from gateway.telemetry.logs import AccessLine, AccessLog, _pieces, set_up
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+class Slow(io.StringIO):
+    """A stream that takes a text in parts, and lets others in between."""
+
+    def write(self, text: str) -> int:
+        for at in range(0, len(text), 100):
+            super().write(text[at : at + 100])
+            time.sleep(0)
+        return len(text)
 
 
 class Stuck(io.StringIO):
@@ -218,3 +230,24 @@ def test_a_line_that_cannot_be_written_does_not_end_the_log() -> None:
     log.write(line(request_id="call_2"))
     log.close()
     assert "call_2" in stream.getvalue()
+
+
+def test_lines_of_a_batch_go_out_whole_in_pieces_that_a_pipe_takes_at_once() -> None:
+    lines = [b"x" * size + b"\n" for size in (10, 4000, 100, 9000, 5)]
+    pieces = list(_pieces(lines))
+    assert b"".join(pieces) == b"".join(lines)
+    assert [piece.count(b"\n") for piece in pieces] == [2, 1, 1, 1]
+    assert all(len(piece) <= PIPE_BUF or piece.count(b"\n") == 1 for piece in pieces)
+
+
+def test_an_access_line_and_another_one_never_cut_each_other() -> None:
+    stream = Slow()
+    set_up("info", stream)
+    access = AccessLog(stream)
+    for number in range(200):
+        access.write(line(request_id=f"call_{number}", model="m" * 200))
+    for number in range(50):
+        logging.getLogger("forebay").info("line %d", number)
+    access.close()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(lines) == 250
