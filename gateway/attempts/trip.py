@@ -21,7 +21,7 @@ from gateway.attempts.opening import Errand, open_attempt
 from gateway.attempts.outcome import Outcome
 from gateway.attempts.racing import Trying, delay_s, first_of
 from gateway.attempts.substitutes import canned_answer, remembered_answer, remembering, shortened
-from gateway.errors import BudgetExceeded, Busy, TimedOut, Unsupported, UpstreamError
+from gateway.errors import BudgetExceeded, Busy, StoreDown, TimedOut, Unsupported, UpstreamError
 from gateway.exchange import Attempt, Call, Moment, Record, Try
 from gateway.formats.passage.choice import open_passage
 from gateway.formats.passage.seam import Passage, Terms
@@ -57,7 +57,7 @@ class Trip:
         self._failure: UpstreamError | None = None
         self._unfit: Unsupported | None = None
         """Why the format of some target cannot express the call."""
-        self._uncovered: BudgetExceeded | None = None
+        self._uncovered: BudgetExceeded | StoreDown | None = None
         self._spare: Outcome | None = None
         """An answer that says nothing, or that the prompt was not let through, for want of a better one."""
         self._spent_nanousd = 0
@@ -191,11 +191,14 @@ class Trip:
     async def covered(self, candidate: Candidate) -> bool:
         """Have the caller's budgets cover an attempt that `afford` reckons with; False: they do not."""
         lease, price = self.record.lease, candidate.deployment.price
-        if lease is None or lease.has_room(price) or await lease.enlarge():
-            return True
-        self._uncovered = BudgetExceeded(
-            f"the budget does not cover a further try, at {candidate.deployment.name}"
-        )
+        try:
+            if lease is None or lease.has_room(price) or await lease.enlarge():
+                return True
+        except StoreDown as down:  # what goes on with a stream that broke must not end it without a word
+            self._uncovered = down
+        else:
+            where = candidate.deployment.name
+            self._uncovered = BudgetExceeded(f"the budget does not cover a further try, at {where}")
         self._forget(candidate)
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -29,7 +29,8 @@ from unit.attempts.scenes import (
 from unit.stand_ins import STREAM, WHOLE
 from unit.stand_ins import call as call_of
 
-from gateway.exchange import Facts, Price
+from gateway.errors import StoreDown
+from gateway.exchange import Attempt, Facts, Price
 from gateway.routing.routes import Limits, StreamTerms
 
 CONTINUE, RESTART = StreamTerms("continue"), StreamTerms("restart")
@@ -143,6 +144,45 @@ def test_a_call_without_time_or_money_left_is_not_gone_on_with(limits: Limits) -
         of, seen = call(stream=True), record()
         said = await answered(of, plan(of, first, second, stream=CONTINUE, limits=limits), seen)
         assert b"error" in said
+        assert second.sent_s == []
+
+    played(scene)
+
+
+class Unsure:
+    """A lease with room for one attempt, whose store does not answer when asked for more."""
+
+    def __init__(self) -> None:
+        self.reckoned = 0
+
+    def has_room(self, price: Price | None) -> bool:
+        self.reckoned += 1
+        return self.reckoned == 1
+
+    async def enlarge(self) -> bool:
+        raise StoreDown("nobody answers")
+
+    def spare(self, price: Price | None) -> None:
+        self.reckoned -= 1
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return []
+
+    def end(self) -> None:
+        """It has no seats."""
+
+    def settle(self, attempts: Sequence[Attempt]) -> None:
+        """It has taken nothing."""
+
+
+def test_where_budgets_cannot_be_asked_the_client_is_told_why_its_stream_broke() -> None:
+    async def scene() -> None:
+        first, second = Upstream("first", BROKEN), Upstream("second", Script(*REST))
+        of, seen = call(stream=True), record()
+        seen.lease = Unsure()
+        said = await answered(of, plan(of, first, second, stream=CONTINUE), seen)
+        assert b"error" in said
+        assert b"nobody answers" not in said
         assert second.sent_s == []
 
     played(scene)
