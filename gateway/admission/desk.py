@@ -53,7 +53,8 @@ class Desk:
         self._workers = workers
         self._is_remote = is_remote
         self._pockets: dict[str, Pocket] = {}
-        self._retired: list[Pocket] = []
+        self._active: set[Pocket] = set()
+        """Those that hold anything, or owe it: of all the others there is nothing to tell."""
         self.changes = 0
         """How often the store has told how counters stand."""
         self.generation = 0
@@ -64,10 +65,7 @@ class Desk:
     def pocket(self, held: Held, now_ms: int) -> Pocket:
         """Return the pocket of a limit's present counter."""
         pocket = self._pockets.get(held.prefix)
-        if pocket is not None and 0 < pocket.counter.ends_ms <= now_ms:
-            self._retired.append(pocket)
-            pocket = None
-        if pocket is None:
+        if pocket is None or 0 < pocket.counter.ends_ms <= now_ms:
             pocket = self._pockets[held.prefix] = Pocket(held.counter(now_ms), now_ms)
         elif pocket.counter.meter != held.line.meter:  # its limit was edited
             pocket.counter = held.counter(now_ms)
@@ -81,12 +79,13 @@ class Desk:
         short: list[Line] = []
         for line in lines:
             pocket, amount = line.pocket, amounts[line.at]
-            if pocket.take(amount, now_ms):
+            if not amount:  # what is not expected to cost anything may do so in the end
+                taken.append((line, pocket, 0, pocket.await_use(now_ms)))
+                self._active.add(pocket)
+            elif pocket.take(amount, now_ms):
                 taken.append((line, pocket, amount, pocket.slot))
-            elif amount:
+            else:
                 short.append(line)
-            else:  # what is not expected to cost anything may do so in the end
-                taken.append((line, pocket, 0, pocket.slot_at(now_ms)))
         return taken, short
 
     async def take(self, lines: Sequence[Line], amounts: Amounts, now_ms: int) -> list[Taken]:
@@ -115,19 +114,17 @@ class Desk:
         seats = now_ms - self._seats_told_ms >= _SEAT_MS
         if seats:
             self._seats_told_ms = now_ms
-        every = [*self._pockets.values(), *self._retired]
-        await self._tell([one for one in every if one.rest(now_ms) or (seats and one.is_seated)])
-        self._retired = [one for one in self._retired if not one.is_idle]
+        await self._tell([one for one in self._active if one.rest(now_ms) or (seats and one.is_seated)])
+        self._active = {one for one in self._active if not one.is_idle}
         if len(self._pockets) > _MOST_POCKETS:
             self._pockets = {key: one for key, one in self._pockets.items() if not one.is_idle}
             self.generation += 1
 
     async def close(self) -> None:
         """Give back all that no call has."""
-        every = [*self._pockets.values(), *self._retired]
-        for pocket in every:
+        for pocket in self._active:
             pocket.empty()
-        await self._tell([pocket for pocket in every if pocket.backs])
+        await self._tell([pocket for pocket in self._active if pocket.backs])
 
     def known(self) -> Sequence[Ask]:
         """Say all that is known of the counters: for a store that has lost its memory."""
@@ -180,9 +177,11 @@ class Desk:
         except StoreDown as down:
             for want, ask in zip(wants, asks, strict=True):
                 want.pocket.unheard(ask, surely=not down.reached)
+            self._active.update(want.pocket for want in wants)
             raise
         now_ms = self.store.now_ms()
         self.changes += 1
+        self._active.update(want.pocket for want in wants)
         for want, ask, told in zip(wants, asks, verdict.told, strict=True):
             want.pocket.told(ask, told, now_ms, verdict.at_us)
         return verdict
@@ -198,6 +197,7 @@ class Desk:
             if amount > pocket.share(self._workers):
                 message = f"the limit {rule.name!r} cannot be checked now, and this share of it is used"
                 raise QuotaExceeded(message, retry_after_s=1)
+        self._active.update(line.pocket for line in short)
         return [
             (line, line.pocket, amounts[line.at], line.pocket.take_alone(amounts[line.at], now_ms))
             for line in short

@@ -22,6 +22,7 @@ class Pocket:
         "_used_ms",
         "_wish",
         "alone",
+        "awaited",
         "backs",
         "counter",
         "free",
@@ -40,6 +41,8 @@ class Pocket:
         self.free = 0
         self.slot = 0
         self.until_ms = 0
+        self.awaited = 0
+        """So many calls have taken nothing, and may use something."""
         self.out = 0
         """Taken by calls that have not been settled."""
         self.backs: dict[int, int] = {}
@@ -109,6 +112,11 @@ class Pocket:
             self._give_back(slot, -amount)
         return slot
 
+    def await_use(self, now_ms: int) -> int:
+        """Expect to hear of a use that nothing was taken for; returns the slot that it is charged to."""
+        self.awaited += 1
+        return self.slot_at(now_ms)
+
     def slot_at(self, now_ms: int) -> int:
         """Return the slot that is charged for what the store has not granted."""
         meter = self.counter.meter
@@ -139,6 +147,8 @@ class Pocket:
     def settle(self, slot: int, taken: int, used: int) -> None:
         """A call that had `taken` so much out of `slot` has used so much."""
         self.out -= taken
+        if not taken:
+            self.awaited -= 1
         rest = taken - used
         if rest > 0 and slot == self.slot and self.free < self._lease:
             self.free += rest
@@ -160,7 +170,7 @@ class Pocket:
     @property
     def is_idle(self) -> bool:
         """Nothing of it is here, and nobody is owed anything."""
-        return not (self.free or self.out or self.backs)
+        return not (self.free or self.out or self.backs or self.awaited)
 
     @property
     def is_seated(self) -> bool:

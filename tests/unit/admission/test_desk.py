@@ -235,3 +235,32 @@ async def test_a_new_period_has_a_counter_of_its_own() -> None:
     place.store.ms += 32 * 86_400_000
     await place.take()
     assert await place.taken() == [500]
+
+
+@awaited
+async def test_what_nothing_was_taken_for_is_told_however_late_it_is_used() -> None:
+    place = Place(rule("b", money(600)))
+    nothing = amounts_of()
+    [(_, pocket, amount, slot)] = await place.desk.take(place.lines(), nothing, place.store.now_ms())
+    for _ in range(3):
+        place.store.ms += 1000
+        await place.desk.sync()
+    pocket.settle(slot, amount, 250)
+    await place.desk.sync()
+    assert await place.taken() == [250]
+    place.store.exchanges = 0
+    await place.desk.sync()
+    assert place.store.exchanges == 0, "there is nothing to tell"
+
+
+@awaited
+async def test_what_the_store_did_not_hear_is_told_when_it_is_back() -> None:
+    place = Place(rule("b", money(600)))
+    [(_, pocket, amount, slot)] = await place.desk.take(place.lines(), CALL, place.store.now_ms())
+    pocket.settle(slot, amount, 100)
+    place.store.down = "gone"
+    await place.desk.close()
+    await place.desk.sync()
+    place.store.down = ""
+    await place.desk.sync()
+    assert await place.taken() == [100]
