@@ -46,6 +46,8 @@ class _Connection(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self.has_begun = False
+        """Something has come of what was asked for last."""
         self._is_due = False
         """An answer is asked for, and its head has not come."""
         self._is_idle = True
@@ -55,7 +57,7 @@ class _Connection(ResponseHandler):
 
     def set_response_params(self, **named: Any) -> None:
         """A request is about to be sent."""
-        self._is_due, self._is_idle = True, False
+        self._is_due, self._is_idle, self.has_begun = True, False, False
         super().set_response_params(**named)
 
     def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
@@ -73,6 +75,7 @@ class _Connection(ResponseHandler):
             if data:
                 self._refuse()
             return
+        self.has_begun = self.has_begun or bool(data)
         super().data_received(data)
         if self._is_due or (self._payload is not None and not self._payload.is_eof()):
             return
@@ -192,7 +195,7 @@ class AiohttpTransport:
                 connection.close()
                 # A host may close an idle connection at the moment that we use it again. Nothing was
                 # lost: what had not answered a byte has not taken the request (RFC 9112, section 9.3.1).
-                if is_new or not isinstance(error, _CLOSED):
+                if is_new or protocol.has_begun or not isinstance(error, _CLOSED):
                     raise
 
     async def _write(self, protocol: _Connection, place: aiohttp.ClientRequest, request: Request) -> None:

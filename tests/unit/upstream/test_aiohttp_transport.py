@@ -31,7 +31,8 @@ class Host:
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         await self.talks.pop(0)(reader, writer)
-        writer.transport.abort()
+        if not writer.is_closing():
+            writer.transport.abort()
 
     async def head(self, reader: asyncio.StreamReader) -> int:
         """Read a request's head; returns how long its body is."""
@@ -111,6 +112,26 @@ def test_a_connection_that_ends_when_it_is_used_again_is_replaced() -> None:
     host.talks.append(host.answering)
     talk_to(host, scene)
     assert (host.connections, len(host.heads)) == (2, 3)
+
+
+def test_a_request_that_has_begun_to_be_answered_is_never_sent_again() -> None:
+    async def once_and_a_half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(await host.head(reader))
+        writer.write(OK)
+        await reader.readexactly(await host.head(reader))
+        writer.write(OK[:12])
+        await writer.drain()
+        writer.close()  # in good order: what was written arrives
+
+    async def scene(told: Callable[..., Awaitable[bytes]]) -> None:
+        assert await told() == b"ok"
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectFailed):
+            await told()
+        assert (host.connections, len(host.heads)) == (1, 2)
+
+    host = Host(once_and_a_half)
+    talk_to(host, scene)
 
 
 def test_a_new_connection_that_ends_without_an_answer_is_a_failure() -> None:
