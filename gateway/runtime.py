@@ -9,6 +9,9 @@ import msgspec
 from gateway.admission.entrance import Entrance
 from gateway.attempts.classifying import Classifier
 from gateway.attempts.shadowing import Shadows
+from gateway.finops.budgets.telling import Budgets
+from gateway.finops.questions import Questions
+from gateway.finops.statement.asking import Statements
 from gateway.identity.gate import Identity
 from gateway.routing.plans import Routing
 from gateway.server.flights import Flights
@@ -32,6 +35,10 @@ class Runtime(msgspec.Struct, frozen=True):
     flights: Flights
     """The calls that began under this configuration."""
     shadows: Shadows
+    questions: Questions
+    """What the ledger is asked."""
+    budgets: Budgets
+    statements: Statements
     classifier: Classifier | None
     """None: only rules tell the tasks of calls."""
     headers: Mapping[bytes, str]

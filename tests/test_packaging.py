@@ -20,7 +20,7 @@ import pytest
 from gateway import __main__ as command_line
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("gateway", "backends")
+PACKAGES = ("gateway", "backends", "dashboards")
 BUILT_FROM = (*PACKAGES, "pyproject.toml", "LICENSE", "README.md")
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
 
@@ -85,6 +85,19 @@ def test_an_installed_copy_checks_the_shipped_configuration(site: Path, tmp_path
         [sys.executable, "-c", "import gateway; print(gateway.__file__)"], cwd=tmp_path, env=environment
     )
     assert Path(where.strip()).is_relative_to(site)
+
+
+LOOK_FOR_THE_DASHBOARDS = """
+from importlib.resources import files
+from gateway.api.assets import read_assets
+print(read_assets().page is not None, (files("dashboards") / "sql" / "totals.sql").is_file())
+"""
+
+
+def test_an_installed_copy_has_the_dashboards_page_and_the_sql_of_its_panels(site: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    told = succeed([sys.executable, "-c", LOOK_FOR_THE_DASHBOARDS], cwd=site, env=environment)
+    assert told.split() == ["True", "True"]
 
 
 def test_an_installed_copy_makes_its_database(site: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from gateway.admission.lease import (
 from gateway.errors import BadRequest, Denied
 from gateway.exchange import Attempt, Call, Feature, Format, Record
 from gateway.formats.request.output_limit import choices_of, output_limit_of, with_output_limit
+from gateway.formats.request.tier import tier_asked
 from gateway.quotas.estimates import Estimates
 from gateway.quotas.patience import Patience
 from gateway.quotas.rules import Metric, Rule, Rules, Scope
@@ -130,7 +131,7 @@ class Entrance:
         """Return the call within its bounds; the lease learns what to take, and who is told what was used."""
         for rule in entry.bounds:
             call = expected.bounded(call, rule)
-        lease.planned = expected.at_most()
+        lease.planned, lease.tier = expected.at_most(), expected.tier
         self._seen += 1
         if self._seen < _ALL_OF or not self._seen % _ONE_OF:
             lease.settled = expected.learn
@@ -201,6 +202,7 @@ class _Expected:
         self._is_wordless = self._signals.format in WORDLESS
         self._asked = None if self._is_wordless else output_limit_of(self._signals.call)
         self._choices = choices_of(self._signals.call)
+        self.tier = tier_asked(self._signals.call)
 
     def bounded(self, call: Call, rule: Rule) -> Call:
         """Return the call within the bounds of a rule. Raises BadRequest."""
@@ -234,7 +236,8 @@ class _Expected:
         if not self._is_wordless:
             each = self._estimates.output_tokens(self._route, self._model, self._asked, self._most_tokens)
             output_tokens = each * self._choices
-        return amounts_of(input_tokens, output_tokens, most_nanousd(self._price, input_tokens, output_tokens))
+        nanousd = most_nanousd(self._price, input_tokens, output_tokens, self.tier)
+        return amounts_of(input_tokens, output_tokens, nanousd)
 
     def learn(self, attempts: Sequence[Attempt]) -> None:
         """Learn from what providers reported."""

@@ -45,12 +45,12 @@ def money_of(nanousd: int) -> Amounts:
     return Amounts(0, 0, 0, 0, 0, 0, nanousd)
 
 
-def most_nanousd(price: Price | None, input_tokens: int, output_tokens: int) -> int:
-    """Return the most that so many tokens may cost: where a cache takes all input; 0 without a price."""
-    if price is None:
-        return 0
-    dearest_nanousd = max(price.input_nanousd, price.cache_write_nanousd)
-    return -(-(input_tokens * dearest_nanousd + output_tokens * price.output_nanousd) // 1_000_000)
+def most_nanousd(price: Price | None, input_tokens: int, output_tokens: int, tier: str = "") -> int:
+    """Return the most that so many tokens may cost: where a cache takes all input; 0 without a price.
+
+    `tier` is the class of service that is asked for.
+    """
+    return 0 if price is None else price.at_most(input_tokens, output_tokens, tier)
 
 
 class Line(msgspec.Struct, gc=False):
@@ -74,7 +74,7 @@ class CallLease:
 
     __slots__ = (
         *("_has_grown", "_is_over", "_is_settled"),
-        *("notes", "planned", "promised", "settled", "take_money", "taken"),
+        *("notes", "planned", "promised", "settled", "take_money", "taken", "tier"),
     )
 
     def __init__(self, take_money: Callable[[CallLease, int], Awaitable[bool]]) -> None:
@@ -83,6 +83,8 @@ class CallLease:
         """What was taken."""
         self.promised = 0
         """What the attempts that were begun cost at most, in nano-USD."""
+        self.tier = ""
+        """The class of service that the call asks for."""
         self.take_money = take_money
         self.settled: Callable[[Sequence[Attempt]], None] | None = None
         self.notes: list[tuple[bytes, bytes]] = []
@@ -170,7 +172,7 @@ class CallLease:
         return amounts_of(min(tokens_in, _MOST), min(tokens_out, _MOST), min(nanousd, _MOST))
 
     def _cost(self, price: Price | None) -> int:
-        return most_nanousd(price, self.planned.input_tokens, self.planned.output_tokens)
+        return most_nanousd(price, self.planned.input_tokens, self.planned.output_tokens, self.tier)
 
 
 def put_back(taken: Sequence[Taken]) -> None:

@@ -10,11 +10,16 @@ from litestar import Litestar, Response
 from litestar.connection import Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
+from gateway.api.backends import backend_handlers
+from gateway.api.budgets import budget_handlers
 from gateway.api.calls import GOOGLE_METHOD, Application, Receive, Send, call_applications, new_call_id
+from gateway.api.dashboard import dashboard_handlers, lead_to_page
 from gateway.api.description import describe, description_handlers
 from gateway.api.health import health_handlers
 from gateway.api.limits import limit_handlers
 from gateway.api.models import model_handlers
+from gateway.api.statement import statement_handlers
+from gateway.api.usage import usage_handlers
 from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, UnknownRoute
 from gateway.formats.errors.reply import error_reply
 from gateway.formats.http.dialect import dialect_of
@@ -32,6 +37,11 @@ def build_app(current: Callable[[], Runtime]) -> Application:
         [
             *model_handlers(current),
             *limit_handlers(current),
+            *usage_handlers(current),
+            *budget_handlers(current),
+            *statement_handlers(current),
+            *dashboard_handlers(current),
+            *backend_handlers(current),
             *health_handlers(current),
             *description_handlers(),
         ],
@@ -49,6 +59,8 @@ def build_app(current: Callable[[], Runtime]) -> Application:
 
 
 def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    if isinstance(error, NotFoundException) and (led := lead_to_page(request)) is not None:
+        return led
     call_id = new_call_id()
     if not isinstance(error, GatewayError):
         error = _ours(request, error, call_id)

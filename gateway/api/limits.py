@@ -16,14 +16,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
 from gateway.admission.standing import Bound, Standing, bounds, standing
+from gateway.api.callers import caller_of
 from gateway.errors import UnknownRoute
 from gateway.exchange import Caller
-from gateway.formats.http.dialect import authorization_of
 from gateway.quotas.rules import Scope
 from gateway.routing.routes import Route
 from gateway.routing.table import Routes, allows
 from gateway.runtime import Runtime
-from gateway.stages.identify import identify
 
 _LONGEST = 256
 """Of a name, in characters."""
@@ -54,7 +53,7 @@ def limit_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
         user: _UserName = "",
     ) -> Limits:
         runtime = current()
-        caller = await _caller(request, runtime)
+        caller = await caller_of(request, runtime)
         scope = Scope(
             tenant=caller.tenant,
             team=caller.team,
@@ -70,13 +69,6 @@ def limit_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
         return Limits(standings, bounds(entrance.rules, scope))
 
     return [list_limits]
-
-
-async def _caller(request: Request[Any, Any, Any], runtime: Runtime) -> Caller:
-    headers = {"x-forwarded-for": request.headers.get("x-forwarded-for", "")}
-    if (shown := authorization_of(request.headers)) is not None:
-        headers["authorization"] = shown
-    return await identify(headers, runtime.identity, request.scope["client"])
 
 
 def _route(routes: Routes, caller: Caller, route: str, model: str) -> str:

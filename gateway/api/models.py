@@ -15,15 +15,15 @@ from litestar.connection import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
 
+from gateway.api.callers import caller_of
 from gateway.errors import UnknownRoute
-from gateway.exchange import Caller, Format
-from gateway.formats.http.dialect import authorization_of, dialect_of
+from gateway.exchange import Format
+from gateway.formats.http.dialect import dialect_of
 from gateway.formats.passage.wires import wires_for
 from gateway.routing.matching.globs import is_glob
 from gateway.routing.routes import Route
 from gateway.routing.table import allows
 from gateway.runtime import Runtime
-from gateway.stages.identify import identify
 
 
 class Model(msgspec.Struct):
@@ -126,22 +126,15 @@ def model_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
     return [list_models, retrieve_model, list_google_models, retrieve_google_model]
 
 
-async def _caller(request: Request[Any, Any, Any], runtime: Runtime) -> Caller:
-    headers = {"x-forwarded-for": request.headers.get("x-forwarded-for", "")}
-    if (shown := authorization_of(request.headers)) is not None:
-        headers["authorization"] = shown
-    return await identify(headers, runtime.identity, request.scope["client"])
-
-
 async def _allowed(request: Request[Any, Any, Any], runtime: Runtime) -> list[tuple[str, Route]]:
     """Return the names that can be asked for with their routes, as far as the caller may use them."""
-    caller = await _caller(request, runtime)
+    caller = await caller_of(request, runtime)
     names = runtime.routing.routes.names()
     return [(name, route) for name, route in names if not is_glob(name) and allows(caller.routes, name)]
 
 
 async def _find(request: Request[Any, Any, Any], runtime: Runtime, name: str) -> Route:
-    caller = await _caller(request, runtime)
+    caller = await caller_of(request, runtime)
     route = runtime.routing.routes.find(name)
     if route is None or not allows(caller.routes, name):
         raise UnknownRoute(

@@ -67,11 +67,12 @@ def _unheard(coming: asyncio.Future[bytes]) -> None:
 class _Awaited:
     """An answer whose next piece is awaited already: to cancel that could lose it. See protocols.Answer."""
 
-    __slots__ = ("_answer", "_coming", "headers", "status")
+    __slots__ = ("_answer", "_coming", "connect_s", "headers", "status")
 
     def __init__(self, answer: Answer, coming: asyncio.Future[bytes]) -> None:
         self.status: int = answer.status
         self.headers: Headers = answer.headers
+        self.connect_s: float = answer.connect_s
         self._answer = answer
         self._coming: asyncio.Future[bytes] | None = coming
 

@@ -18,7 +18,7 @@ import msgspec
 
 from gateway.attempts.allotment import allotted, patience_s
 from gateway.attempts.holding import hold
-from gateway.attempts.outcome import Opened, Outcome
+from gateway.attempts.outcome import Opened, Outcome, heed
 from gateway.errors import (
     BadAnswer,
     Broken,
@@ -120,7 +120,11 @@ async def _turn(errand: Errand) -> Callable[[], None] | None:
     if gate is None:
         return None
     wait_s = patience_s(errand.limits, errand.deadline_s - monotonic(), stream=call.envelope.stream)
-    return await gate.enter(call.caller, errand.priority, wait_s)
+    came_s = monotonic()
+    try:
+        return await gate.enter(call.caller, errand.priority, wait_s)
+    finally:
+        errand.attempt.queued_s = monotonic() - came_s
 
 
 def _begun(errand: Errand, give_back: Callable[[], None] | None) -> tuple[Timeouts, _Leaving]:
@@ -219,6 +223,7 @@ async def _send(credential: Credential, errand: Errand, timeouts: Timeouts, leav
         if not error.reached:
             attempt.transcript = None
         raise
+    attempt.connect_s += answer.connect_s
     outcome = None
     try:
         refused = answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= _SERVER_ERRORS
@@ -272,10 +277,13 @@ async def _accept(answer: Answer, errand: Errand, leave: _Leaving) -> Outcome:
         return outcome
     body = await answer.read(site.answer_limit_bytes, first) if first else b""
     whole = passage.read(body)
+    heed(attempt, whole)
+    if whole.refusal is not None and not whole.body:
+        raise whole.refusal
     outcome.body, outcome.usage = whole.body, whole.usage
     outcome.lack = _empty() if whole.empty else whole.refusal
     outcome.content_type = whole.content_type or outcome.content_type
-    attempt.usage, attempt.transcript = whole.usage, partial(text_of, whole.body)
+    attempt.transcript = partial(text_of, whole.body)
     return outcome
 
 
@@ -306,7 +314,7 @@ async def _begin(opened: Opened, first: bytes, holding: StreamTerms) -> None:
         if stream.skipped and not (stream.begun or stream.finished):
             raise BadAnswer("nothing in the upstream's stream could be read")
     except (UpstreamError, asyncio.CancelledError):
-        opened.attempt.usage = stream.usage
+        heed(opened.attempt, stream)
         opened.attempt.transcript = stream.text if stream.begun or stream.fault is None else None
         raise
     opened.held = b"".join(held)

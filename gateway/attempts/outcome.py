@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.errors import UpstreamError
 from gateway.exchange import Attempt, Format, Headers, Usage
-from gateway.formats.passage.seam import AnswerStream
+from gateway.formats.passage.seam import AnswerStream, Whole
 from gateway.protocols import Answer
 
 
@@ -71,9 +71,16 @@ class Opened(msgspec.Struct):
         first, self.over = not self.over, True
         if first:
             stream = self.stream
-            self.attempt.usage, self.attempt.transcript = stream.usage, stream.text
+            heed(self.attempt, stream)
+            self.attempt.transcript = stream.text
             self.attempt.skipped_events = stream.skipped
         return first
+
+
+def heed(attempt: Attempt, told: AnswerStream | Whole) -> None:
+    """Write down what an answer tells of itself, as far as it came."""
+    attempt.usage, about = told.usage, told.about
+    attempt.answered_model, attempt.finish, attempt.tier = about.model, about.finish, about.tier
 
 
 Resume = Callable[[Opened, UpstreamError], Awaitable["Opened | None"]]

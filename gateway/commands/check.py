@@ -14,6 +14,7 @@ from gateway.config.effect.routes import inherited, sends, upstream_model
 from gateway.config.models import Models, load_models
 from gateway.config.signals import WhenSpec
 from gateway.config.ways import RouteSpec, StrategySpec, TargetSpec, WaySpec
+from gateway.exchange import Price
 from gateway.routing.sensitivity import compile_sensitivity
 
 _NEED_PRICES = ("cheapest", "score")
@@ -57,7 +58,12 @@ def _ways(name: str, route: RouteSpec) -> Iterator[tuple[str, WaySpec]]:
 
 
 def _without_price(where: str, route: str, way: WaySpec, config: Config) -> Iterator[str]:
-    """Name the targets whose price decides something, and is not known."""
+    """Name the targets whose price decides something, and is not known; and those whose price is guessed."""
+    for target in way.targets:
+        price = _price(target, route, config)
+        if price is not None and price.is_default:
+            model = upstream_model(target, route)
+            yield f"{where}: {target.backend} has no known price for {model}: `unknown` of prices.yaml counts"
     strategy = way.strategy
     kind = strategy.kind if isinstance(strategy, StrategySpec) else strategy
     if kind in _NEED_PRICES and not (isinstance(strategy, StrategySpec) and _ignores_cost(strategy)):
@@ -71,8 +77,8 @@ def _without_price(where: str, route: str, way: WaySpec, config: Config) -> Iter
     else:
         return
     for target in way.targets:
-        if not _has_price(target, route, config):
-            model = upstream_model(target, route) or "the model that is asked for"
+        model = upstream_model(target, route)  # without one the client chooses it: nobody knows
+        if model and _price(target, route, config) is None:
             yield f"{where}: {target.backend} has no known price for {model}: {what}"
 
 
@@ -89,13 +95,12 @@ def _ignores_cost(strategy: StrategySpec) -> bool:
     return strategy.kind == "score" and not strategy.weights.cost
 
 
-def _has_price(target: TargetSpec, route: str, config: Config) -> bool:
+def _price(target: TargetSpec, route: str, config: Config) -> Price | None:
+    """Return the price of a target; None: it is not known, or its model is chosen by the client."""
     model = upstream_model(target, route)
-    if not model:  # the client chooses it: nobody knows
-        return True
     spec = config.resolved.backends[target.backend]
     seller = "" if spec.self_hosted else spec.preset or spec.provider
-    return config.prices.of(spec.name, seller, model) is not None
+    return config.prices.of(spec.name, seller, model) if model else None
 
 
 def _unreached(name: str, route: RouteSpec) -> Iterator[str]:

@@ -44,6 +44,7 @@ class Rights(msgspec.Struct, frozen=True):
     name: str = ""
     lifetime_s: int | None = None
     team: str = ""
+    admin: bool = False
 
 
 def create(store: KeyLedger, tenants: Tenants, rights: Rights, now_unix_s: int) -> tuple[str, StoredKey]:
@@ -68,6 +69,7 @@ def create(store: KeyLedger, tenants: Tenants, rights: Rights, now_unix_s: int) 
         created_unix_s=now_unix_s,
         expires_unix_s=None if rights.lifetime_s is None else now_unix_s + rights.lifetime_s,
         team=rights.team,
+        admin=rights.admin,
     )
     store.add(record)
     return secret, record
@@ -85,7 +87,7 @@ def rotate(
     if (state := state_of(old, now_unix_s)) != "active":
         raise Refused(f"{old.id} is {state}: make a new key with 'forebay keys create'")
     lifetime_s = None if old.expires_unix_s is None else old.expires_unix_s - old.created_unix_s
-    rights = Rights(old.tenant, old.routes, old.name, lifetime_s, old.team)
+    rights = Rights(old.tenant, old.routes, old.name, lifetime_s, old.team, old.admin)
     secret, record = create(store, tenants, rights, now_unix_s)
     if overlap_s:
         store.expire(old.id, now_unix_s + overlap_s)
@@ -132,6 +134,7 @@ def register(subparsers: Any) -> None:
     verb = verbs.add_parser("create", help="make a key and show it once")
     verb.add_argument("--tenant", required=True, help="a tenant of policies/tenants.yaml")
     verb.add_argument("--team", default="", help="a team of the tenant, which limits may ask for")
+    verb.add_argument("--admin", action="store_true", help="it sees the usage of all tenants")
     verb.add_argument("--routes", type=route_globs, default=("*",), help="globs: 'fast,gpt-*' (default: *)")
     verb.add_argument("--expires", type=duration_s, metavar="30d", help="its life (default: until revoked)")
     verb.add_argument("--name", default="", help="a note for people")
@@ -185,7 +188,7 @@ def route_globs(text: str) -> tuple[str, ...]:
 
 
 def _create(args: argparse.Namespace, store: KeyLedger, tenants: Tenants) -> str:
-    rights = Rights(args.tenant, args.routes, args.name, args.expires, args.team)
+    rights = Rights(args.tenant, args.routes, args.name, args.expires, args.team, args.admin)
     secret, record = create(store, tenants, rights, int(time.time()))
     return f"{secret}\n" if args.quiet else _shown_once(secret, record)
 
@@ -221,8 +224,9 @@ _VERBS: Final = {"create": _create, "list": _list, "revoke": _revoke, "rotate": 
 def _shown_once(secret: str, key: StoredKey) -> str:
     end = "until it is revoked" if key.expires_unix_s is None else f"until {_moment(key.expires_unix_s)}"
     owner = f"team {key.team} of tenant {key.tenant}" if key.team else f"tenant {key.tenant}"
+    sight = "It sees the usage of all tenants.\n" if key.admin else ""
     return (
-        f"Key {key.id} of {owner} for {', '.join(key.routes)}, {end}.\n"
+        f"Key {key.id} of {owner} for {', '.join(key.routes)}, {end}.\n{sight}"
         "This is the only time it is shown:\n\n"
         f"    {secret}\n\n"
         "Clients send it as 'Authorization: Bearer <key>'; for OpenAI's SDKs it is the api_key.\n"
@@ -238,6 +242,7 @@ def _row(key: StoredKey, now_unix_s: float) -> dict[str, Any]:
         "routes": list(key.routes),
         "created": _moment(key.created_unix_s),
         "expires": None if key.expires_unix_s is None else _moment(key.expires_unix_s),
+        "admin": key.admin,
         "state": state_of(key, now_unix_s),
     }
 
@@ -245,10 +250,11 @@ def _row(key: StoredKey, now_unix_s: float) -> dict[str, Any]:
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "no keys in the store\n"
-    titles = ("id", "tenant", "team", "name", "routes", "created", "expires", "state")
+    titles = ("id", "tenant", "team", "name", "routes", "created", "expires", "admin", "state")
     lines = [[title.upper() for title in titles]]
     for row in rows:
         cells = {**row, "routes": ",".join(row["routes"]), "expires": row["expires"] or "never"}
+        cells["admin"] = "yes" if row["admin"] else "no"
         lines.append([cells[title] for title in titles])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -42,13 +42,17 @@ _WELCOME = """
 
 
 def quickstart_key(store: SqlKeyStore, tenants: Mapping[str, object], state_dir: Path) -> str:
-    """Return this machine's key, made at the first start. Raises StoreDown."""
+    """Return this machine's key, made at the first start: an admin's. Raises StoreDown.
+
+    One from before there were admins works on, and another is made.
+    """
     store.migrate()
     path = state_dir / FILE
     if path.exists() and _is_active(store, key := path.read_text().strip()):
         return key
     tenant = "default" if "default" in tenants else next(iter(tenants))
-    key, _ = create(store, tenants, Rights(tenant, ("*",), name="quickstart"), int(time.time()))
+    rights = Rights(tenant, ("*",), name="quickstart", admin=True)  # on one's own machine one sees all
+    key, _ = create(store, tenants, rights, int(time.time()))
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(key + "\n")
     return key
@@ -56,7 +60,10 @@ def quickstart_key(store: SqlKeyStore, tenants: Mapping[str, object], state_dir:
 
 def _is_active(store: SqlKeyStore, key: str) -> bool:
     digest, now_unix_s = digest_of(key), time.time()
-    return any(known.digest == digest and state_of(known, now_unix_s) == "active" for known in store.list())
+    return any(
+        known.digest == digest and known.admin and state_of(known, now_unix_s) == "active"
+        for known in store.list()
+    )
 
 
 def welcome(url: str, key: str, resolved: Resolved) -> str:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import shutil
 import signal
 import socket
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
+from hashlib import sha256
 from pathlib import Path
+from time import time
 
 import uvloop
 
@@ -26,6 +29,7 @@ from gateway.compose.opening import Plant, Settings, key_store, open_runtime
 from gateway.compose.quotas import check_sharing
 from gateway.compose.reading import Config, load_config
 from gateway.config.files import environment
+from gateway.embedded.keeper import Keeper
 from gateway.embedded.local_model import LocalModel, launch_file
 from gateway.errors import StoreDown
 from gateway.reloading.reloader import Open, Reloader
@@ -40,7 +44,9 @@ from gateway.telemetry import logs
 from gateway.telemetry.metrics import Metrics
 
 MODEL_START_S = 60.0
+_SHARED_MEMORY = Path("/dev", "shm")
 _IN_FLIGHT_EVERY_S = 1.0
+_PRICES_EVERY_S = 5.0
 _FIXED_AT_START = (
     *("host", "port", "workers", "max_connections", "header_timeout_s", "keep_alive_s", "drain_s"),
     *("database_url", "redis_url", "log_level", "watch"),
@@ -74,6 +80,8 @@ def serve(args: argparse.Namespace) -> int:
             _welcome(args, config, sock)
         workers = args.workers or server.workers
         check_sharing(config, workers)
+        if config.resolved.ledger.enabled:
+            _start_meter(args, stack)
         if workers == 1:
             return _run(config, sock, Settings(args.state, launched), watched)
         return _supervise(args, config, sock, launched)
@@ -109,6 +117,14 @@ def _start_engines(config: Config, state_dir: Path, stack: ExitStack) -> dict[st
     return launched
 
 
+def _start_meter(args: argparse.Namespace, stack: ExitStack) -> None:
+    """Start what fills the ledger: in a process of its own, so that its memory and its crashes stay there."""
+    places = ["--config", str(args.config), "--state", str(args.state)]
+    meter = Keeper("the meter", [sys.executable, "-m", "gateway", "meter", *places])
+    stack.callback(meter.stop)
+    meter.start()
+
+
 def _progress(text: str) -> None:
     log.info("waiting for the local model", extra={"state": text})
 
@@ -139,9 +155,14 @@ def _worker(args: argparse.Namespace, config: Config, watched: Watched) -> int:
 
 
 def _metrics_folder(args: argparse.Namespace) -> Path:
-    """Where several workers share their metrics."""
-    folder: Path = args.state / "metrics"
-    return folder
+    """Where several workers share their metrics, through memory maps that a full disk must not tear away.
+
+    So it is in memory where there is a place for that; it is of one run alone, wherever it is.
+    """
+    state: Path = args.state.resolve()
+    if not os.access(_SHARED_MEMORY, os.W_OK):
+        return state / "metrics"
+    return _SHARED_MEMORY / f"forebay-{os.getuid()}-{sha256(bytes(state)).hexdigest()[:16]}"
 
 
 def _run(config: Config, sock: socket.socket, settings: Settings, watched: Watched) -> int:
@@ -161,6 +182,7 @@ def _run(config: Config, sock: socket.socket, settings: Settings, watched: Watch
             stack.push_async_callback(reloader.close)
             _reload_on_demand(reloader, stack, watch=server.watch)
             keep(stack, _follow_flights(reloader, plant.metrics))
+            keep(stack, _follow_prices(reloader, plant))
             if not server.redis_url:  # else commands ask Redis
                 await _open_control(reloader, plant, stack)
             app = build_app(reloader.current)
@@ -218,13 +240,24 @@ async def _follow_flights(reloader: Reloader, metrics: Metrics) -> None:
         await asyncio.sleep(_IN_FLIGHT_EVERY_S)
 
 
+async def _follow_prices(reloader: Reloader, plant: Plant) -> None:
+    """Open the configuration anew when a price begins or ends: each call has the one of its time."""
+    seen_s = time()
+    while True:
+        await asyncio.sleep(_PRICES_EVERY_S)
+        now_s, change_s = time(), plant.prices.changes_after(seen_s)
+        seen_s = now_s
+        if change_s is not None and change_s <= now_s:
+            await reloader.reload()
+
+
 def _supervise(
     args: argparse.Namespace, config: Config, sock: socket.socket, launched: Mapping[str, str]
 ) -> int:
     """Keep several workers running on one socket."""
     folder = _metrics_folder(args)
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     server = config.resolved.server
     workers = args.workers or server.workers
 
@@ -234,4 +267,7 @@ def _supervise(
         return [sys.executable, "-m", "gateway", "serve", f"--worker-fd={sock.fileno()}", *places, *engines]
 
     env = {**environment(), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    return supervise(argv, workers, sock, server.drain_s, env)
+    try:
+        return supervise(argv, workers, sock, server.drain_s, env)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

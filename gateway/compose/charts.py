@@ -84,6 +84,7 @@ def _site(line: Line, config: Config, models: Models) -> Site:
         region=spec.region,
         output_limit=spec.output_limit,
         self_hosted=spec.self_hosted,
+        about=line.about,
     )
     return site
 

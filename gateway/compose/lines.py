@@ -34,6 +34,7 @@ from gateway.config.resolve import BackendSettings
 from gateway.protocols import Backend, Gate, Transport
 from gateway.routing.health.health import BreakerSettings, Health
 from gateway.routing.health.sharing import Share
+from gateway.routing.routes import About
 from gateway.upstream.access import Access, open_access
 from gateway.upstream.aiohttp_transport import AiohttpTransport
 from gateway.upstream.httpx_transport import HttpxTransport
@@ -76,6 +77,7 @@ class Line(msgspec.Struct, frozen=True):
     gate: Gate | None
     health: Callable[[str], Health]
     """Of its deployment of a model."""
+    about: About = About()
 
 
 class _Open(msgspec.Struct, eq=False):
@@ -122,7 +124,9 @@ class Lines:
         healths = _Healths(spec, self._share_of, self._news)
         if (probe := probe_of(spec)) is not None:
             keep(own, follow_probe(probe, healths.probed, random))
-        return Line(spec, backend, transport, access, gate, healths.of), own
+        failure = None if probe is None else lambda: healths.failure
+        about = About(spec.provider, spec.preset, lambda: healths.known, failure)
+        return Line(spec, backend, transport, access, gate, healths.of, about), own
 
 
 class _Healths:
@@ -132,23 +136,25 @@ class _Healths:
         self._name = spec.name
         self._share_of, self._news = share_of, news
         self._settings = BreakerSettings(**msgspec.structs.asdict(spec.breaker))
-        self._failure = ""
-        self._known: dict[str, Health] = {}
+        self.failure = ""
+        """Why the probe fails; empty: it goes well."""
+        self.known: dict[str, Health] = {}
+        """By the model's name."""
         self.of = lru_cache(_MODELS_KEPT)(self._begin)
 
     def _begin(self, model: str) -> Health:
         name = f"{self._name}/{model}"
         health = Health(self._settings, random, lambda state: self._news(name, state), self._share_of(name))
-        health.probed(self._failure)
-        if len(self._known) >= _MODELS_KEPT:
-            self._known.pop(next(iter(self._known)))
-        self._known[model] = health
+        health.probed(self.failure)
+        if len(self.known) >= _MODELS_KEPT:
+            self.known.pop(next(iter(self.known)))
+        self.known[model] = health
         return health
 
     def probed(self, failure: str) -> None:
         """Tell all of them how a probe went."""
-        self._failure = failure
-        for health in self._known.values():
+        self.failure = failure
+        for health in self.known.values():
             health.probed(failure)
 
 

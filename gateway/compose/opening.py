@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from secrets import token_bytes
 from time import monotonic
 from typing import Any
 
@@ -23,6 +24,7 @@ from gateway.attempts.classifying import Classifier, Ways
 from gateway.attempts.remembered import Remembered
 from gateway.attempts.shadowing import Shadows
 from gateway.compose.charts import chart, deciding_headers, routes_about_tasks
+from gateway.compose.ledger import ledger_state, open_ledger, open_recovery, open_usage
 from gateway.compose.lines import Lines, keep
 from gateway.compose.quotas import check_sharing, open_redis
 from gateway.compose.reading import Config
@@ -31,17 +33,24 @@ from gateway.embedded.local_model import probe
 from gateway.embedded.tokenizer import token_counter
 from gateway.errors import ConfigError, ConfigErrors, StoreDown
 from gateway.exchange import Moment
+from gateway.finops.budgets.spent import without_users
+from gateway.finops.budgets.telling import Budgets
+from gateway.finops.questions import Questions
+from gateway.finops.statement.asking import Statements
 from gateway.identity.directory import KeyDirectory
 from gateway.identity.gate import Identity
+from gateway.identity.secret import kept_secret
+from gateway.identity.sessions import Sessions
 from gateway.identity.strangers import Strangers
 from gateway.identity.tokens import TokenVerifier
 from gateway.quotas.estimates import Estimates
 from gateway.quotas.patience import Patience
+from gateway.quotas.rules import Rules
 from gateway.routing.canary import Canaries
 from gateway.routing.decisions import line_of
 from gateway.routing.health.sharing import Alone, Share
 from gateway.routing.plans import Routing
-from gateway.runtime import Runtime
+from gateway.runtime import PartState, Runtime
 from gateway.server.flights import Flights
 from gateway.stages.plan import make_plan
 from gateway.stages.receive import Intake
@@ -56,6 +65,8 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.webhooks import Webhooks, new_event
 
 _MIGRATE_AGAIN_S = 2.0
+_RECOVERS_S = 20.0
+"""So long the first call waits until it is known what was spent before; then limits do what `fail` says."""
 
 log = logging.getLogger("forebay")
 
@@ -94,15 +105,28 @@ class Plant:
         stack.push_async_callback(self.quotas.close)
         watch = Watch(self.quotas, self._announce, self.metrics.count_measured)
         stack.push_async_callback(watch.close)
-        self.desk = Desk(self.quotas, watch, workers=settings.workers, is_remote=self.redis is not None)
+        self.usage = open_usage(config, settings.state_dir)
+        stack.callback(self.usage.close)
+        self.recovery = open_recovery(config, settings.state_dir, self.usage, self.quotas, settings.workers)
+        counters = self.quotas if self.recovery is None else self.recovery.store
+        self.desk = Desk(counters, watch, workers=settings.workers, is_remote=self.redis is not None)
         if self.redis is not None:
             self.redis.on_return = self.desk.known
         stack.push_async_callback(self.desk.close)
         keep(stack, self.desk.follow())
+        if self.recovery is not None:
+            keep(stack, self.recovery.follow(_told_of(config), config.tenants.tenants))
         self.watch, self.estimates, self.patience = watch, Estimates(), Patience()
         self.decisions = DecisionLog(settings.state_dir / "decisions")
+        self.ledger = open_ledger(config, settings.state_dir)
+        if self.ledger is not None:
+            stack.callback(self.ledger.spool.close)
         self.books = Books(
-            self.metrics, AccessLog(sys.stderr), token_counter(settings.state_dir), self.decisions
+            self.metrics,
+            AccessLog(sys.stderr),
+            token_counter(settings.state_dir),
+            self.decisions,
+            None if self.ledger is None else self.ledger.book,
         )
         stack.push_async_callback(self.books.close)
         self.store = key_store(config, settings.state_dir)
@@ -114,6 +138,9 @@ class Plant:
         self.canaries = Canaries()
         self.directory: KeyDirectory | None = None
         self.strangers = Strangers()
+        self.prices = config.prices
+        """Those in force."""
+        self.sessions = _sessions(settings.state_dir)
 
     def tell_by(self, config: Config) -> None:
         """Tell events by its webhook from now on; what waits goes out by the former one."""
@@ -146,11 +173,8 @@ async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> R
     stack.push_async_callback(shadows.close)
     canaries = Canaries(plant.canaries)
     routing = chart(config, lines, canaries, plant.memory)
-    known = config.tenants
-    if plant.directory is None:
-        directory = KeyDirectory(known.keys, known.tenants, plant.store)
-    else:
-        directory = plant.directory.revised(known.keys, known.tenants)
+    known, is_first = config.tenants, plant.directory is None
+    directory = plant.directory = _directory(config, plant)
     tokens = TokenVerifier(known.issuers, known.tenants) if known.issuers else None
     plant.tell_by(config)
     flights = Flights()
@@ -163,28 +187,88 @@ async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> R
         parts[f"local model {name}"] = partial(probe, url)
     # The first price takes a fifth of a second, which no call should wait for.
     await asyncio.to_thread(config.prices.of, "", "openai", "gpt-5")
-    if plant.shared is not None:
-        parts["circuit breakers"] = partial(_optional, plant.shared.state)
-    if plant.redis is not None:
-        needed = any(rule.fail == "closed" and not rule.is_soft for rule in config.limits.every)
-        parts["limits"] = plant.redis.state if needed else partial(_optional, plant.redis.state)
-        if plant.directory is None:  # at the start: a new Redis first gathers what other workers know
-            await plant.redis.ready()
-    plant.directory, plant.canaries = directory, canaries
+    await _open_stores(config, plant, parts, is_first=is_first)
+    plant.canaries, plant.prices = canaries, config.prices
     plant.decisions.line = line_of(server.decisions)
     return Runtime(
         routing=routing,
-        identity=Identity(directory, tokens, plant.strangers.revised(server.trusted_proxies)),
-        intake=Intake(server.max_body_bytes, server.body_timeout_s),
+        identity=Identity(directory, tokens, plant.strangers.revised(server.trusted_proxies), plant.sessions),
+        intake=Intake(server.max_body_bytes, server.body_timeout_s, _room(config, plant)),
         entrance=_entrance(config, plant),
         books=plant.books,
         metrics=plant.metrics,
         flights=flights,
         shadows=shadows,
+        questions=Questions(plant.usage, lambda: config.prices.baseline, config.retention.days["ledger"]),
+        statements=Statements(plant.usage, config.tenants.tenants, config.retention.days["ledger"]),
+        budgets=Budgets(plant.usage, plant.desk.store, _told_of(config), config.tenants.tenants),
         classifier=_classifier(config, routing, plant),
         headers=_wanted(config),
         parts=parts,
     )
+
+
+async def _open_stores(
+    config: Config, plant: Plant, parts: dict[str, Callable[[], PartState]], *, is_first: bool
+) -> None:
+    """Tell how the stores do that workers share; at the start, wait for what they know."""
+    if plant.shared is not None:
+        parts["circuit breakers"] = partial(_optional, plant.shared.state)
+    if plant.redis is not None:
+        parts["limits"] = plant.redis.state if _is_strict(config) else partial(_optional, plant.redis.state)
+        if is_first:  # a new Redis first gathers what other workers know
+            await plant.redis.ready()
+    await _know_what_was_spent(config, plant, parts, is_first=is_first)
+    if plant.ledger is not None:
+        state = partial(ledger_state, plant.ledger, plant.settings.state_dir)
+        parts["ledger"] = partial(_optional, state)
+
+
+def _directory(config: Config, plant: Plant) -> KeyDirectory:
+    """Make the directory of keys, with what the former one knows."""
+    known = config.tenants
+    if plant.directory is None:
+        return KeyDirectory(known.keys, known.tenants, plant.store)
+    return plant.directory.revised(known.keys, known.tenants)
+
+
+def _sessions(state_dir: Path) -> Sessions:
+    """Take sessions of all workers; where their secret cannot be kept, of this one, until it ends."""
+    try:
+        return Sessions(kept_secret(state_dir / "sessions.secret"))
+    except OSError as error:
+        log.warning("logins at the dashboard end with this process: %s", error)
+        return Sessions(token_bytes())
+
+
+def _room(config: Config, plant: Plant) -> Callable[[], bool] | None:
+    """Say what tells whether there is room for what calls cost; None: they are served without."""
+    if plant.ledger is None or config.resolved.ledger.when_full == "serve":
+        return None
+    spool = plant.ledger.spool
+    return lambda: spool.has_room
+
+
+def _told_of(config: Config) -> Rules:
+    """Return the limits of which the ledger knows what was spent: of users, where it names them."""
+    return config.limits if config.retention.users == "keep" else without_users(config.limits)
+
+
+async def _know_what_was_spent(
+    config: Config, plant: Plant, parts: dict[str, Callable[[], tuple[bool, str]]], *, is_first: bool
+) -> None:
+    """Wait at the start, a while, for budgets to be rebuilt."""
+    if plant.recovery is None:
+        return
+    state = plant.recovery.state
+    parts["budgets"] = state if _is_strict(config) else partial(_optional, state)
+    if is_first:
+        await plant.recovery.ready(_RECOVERS_S)
+
+
+def _is_strict(config: Config) -> bool:
+    """Tell whether some calls are turned away while it is not known what was taken of a limit."""
+    return any(rule.fail == "closed" and not rule.is_soft for rule in config.limits.every)
 
 
 def _optional(state: Callable[[], tuple[bool, str]]) -> tuple[bool, str]:

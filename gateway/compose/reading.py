@@ -16,11 +16,12 @@ from gateway.config.resolve import Resolved, load_presets, resolve
 from gateway.config.routing import PresetSpec, RoutingSpec
 from gateway.embedded.local_model import launch_file
 from gateway.errors import ConfigError, ConfigErrors
-from gateway.policy import budgets, prices, quotas, tenants
+from gateway.policy import budgets, prices, quotas, retention, tenants
 from gateway.policy.budgets import AlertsSpec, Budgets, BudgetsSpec
 from gateway.policy.limits.scopes import LimitSpec, means_nobody
 from gateway.policy.prices import Prices, PricesSpec
 from gateway.policy.quotas import QuotasSpec
+from gateway.policy.retention import Retention, RetentionSpec
 from gateway.policy.tenants import Tenants, TenantsSpec
 from gateway.quotas.rules import Rule, Rules
 from gateway.routing.signals.patterns import pattern_problem
@@ -32,6 +33,7 @@ SCHEMAS: Mapping[str, Any] = {
     "routing": RoutingSpec,
     "tenants": TenantsSpec,
     "prices": PricesSpec,
+    "retention": RetentionSpec,
     "quotas": QuotasSpec,
     "budgets": BudgetsSpec,
     "presets": dict[str, PresetSpec],
@@ -47,6 +49,7 @@ class Config(msgspec.Struct, frozen=True):
     resolved: Resolved
     tenants: Tenants
     prices: Prices
+    retention: Retention
     limits: Rules
     alerts: AlertsSpec | None = None
     """Where they go; None: only into the log."""
@@ -86,13 +89,16 @@ def load_config(
     written = reading.attempt(lambda: load(place, RoutingSpec, env))
     resolved = None if written is None else reading.attempt(lambda: _resolve(written, env))
     known = reading.attempt(lambda: tenants.compile(load(policies / "tenants.yaml", TenantsSpec, env)))
+    kept = reading.attempt(
+        lambda: retention.compile(_optional(policies / "retention.yaml", RetentionSpec, env))
+    )
     priced = reading.attempt(lambda: prices.compile(_optional(policies / "prices.yaml", PricesSpec, env)))
     limits = _read_limits(policies, written, env, reading)
-    if reading.errors or resolved is None or known is None or priced is None:
+    if reading.errors or resolved is None or known is None or priced is None or kept is None:
         raise ConfigErrors(reading.errors)
     notes = tuple(_idle_limits(limits, resolved, known))
     rules = Rules([_possible(rule, resolved) for rule in limits.rules.every])
-    return Config(folder, resolved, known, priced, rules, limits.alerts, notes)
+    return Config(folder, resolved, known, priced, kept, rules, limits.alerts, notes)
 
 
 def with_all_keys() -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from gateway.config.reliability import BreakerSpec, ConcurrencySpec, ModelSpec, 
 from gateway.config.routing import (
     AuthSpec,
     BackendSpec,
+    LedgerSpec,
     OutputLimit,
     PresetSpec,
     RoutingSpec,
@@ -93,6 +94,7 @@ class Resolved(msgspec.Struct, frozen=True):
     tasks: dict[str, TaskSpec] = {}
     classifier: ClassifierSpec | None = None
     sensitivity: SensitivitySpec = SensitivitySpec()
+    ledger: LedgerSpec = LedgerSpec()
 
 
 def load_presets() -> dict[str, PresetSpec]:
@@ -136,6 +138,7 @@ def resolve(
         tasks=spec.tasks,
         classifier=classifier,
         sensitivity=spec.sensitivity,
+        ledger=_ledger(spec.ledger, env),
     )
 
 
@@ -156,6 +159,10 @@ def validate(
     problems += task_problems(spec, pattern_problem)
     problems += sensitivity_problems(spec, pattern_problem)
     return sorted((routing.error(*problem) for problem in problems), key=lambda error: error.line)
+
+
+def _ledger(spec: LedgerSpec, env: Mapping[str, str]) -> LedgerSpec:
+    return msgspec.structs.replace(spec, clickhouse_url=spec.clickhouse_url or env.get("CLICKHOUSE_URL", ""))
 
 
 def _raise_any(errors: list[ConfigError]) -> None:

@@ -21,6 +21,7 @@ TransportName = Literal["aiohttp", "httpx"]
 StreamUsage = Literal["ask", "always", "never_ask"]
 OutputLimit = Literal["max_tokens", "max_completion_tokens"]
 Enabled = Literal["always", "with_key", "alone"]
+WhenFull = Literal["refuse", "serve"]
 
 BackendName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Bytes = Annotated[int, Meta(ge=1024, le=1 << 40)]
@@ -172,6 +173,38 @@ class BackendSpec(Spec, frozen=True, kw_only=True):
     script: Annotated[str, Meta(description="scripted: the file with its answers.")] = ""
 
 
+class LedgerSpec(Spec, frozen=True, kw_only=True):
+    """The ledger of what calls use and cost."""
+
+    enabled: Annotated[bool, Meta(description="false: nothing is kept, and there are no usage pages.")] = True
+    clickhouse_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^https?://",
+            description="With user and password: https://forebay:${CLICKHOUSE_PASSWORD}@host:8443. Empty: "
+            "${CLICKHOUSE_URL}, else an engine of its own in the state directory.",
+        ),
+    ] = ""
+    database: Annotated[
+        str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="Made when it is missing.")
+    ] = "forebay"
+    cluster: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^[A-Za-z_][A-Za-z0-9_.-]{0,63}$",
+            description="Of the server's configuration: tables are replicated and distributed over it.",
+        ),
+    ] = ""
+    spool_limit_bytes: Annotated[
+        int, Meta(ge=16 << 20, le=1 << 40, description="What may wait on disk while ClickHouse is down.")
+    ] = 2 << 30
+    sync_s: Annotated[Seconds, Meta(description="So often the spool is synced to the disk.")] = 1.0
+    when_full: Annotated[
+        WhenFull,
+        Meta(description="refuse: calls are turned away; serve: they are served, and their usage is lost."),
+    ] = "refuse"
+
+
 class RoutingSpec(Spec, frozen=True, kw_only=True):
     """Where calls go."""
 
@@ -192,6 +225,7 @@ class RoutingSpec(Spec, frozen=True, kw_only=True):
     sensitivity: Annotated[
         SensitivitySpec, Meta(description="Which calls hold sensitive data, and where those may go.")
     ] = SensitivitySpec()
+    ledger: Annotated[LedgerSpec, Meta(description="Where what calls cost is kept.")] = LedgerSpec()
 
 
 class PresetSpec(Spec, frozen=True, kw_only=True):

@@ -81,14 +81,21 @@ class KeyDirectory:
         Waits for at most 0.2 s plus the store's answer; all who search share one refresh.
         Raises StoreDown as `identify` does.
         """
-        asked_s = time.monotonic()
-        answering = self._store is not None and self._down_since_unix_s is None
-        if answering and self._may_be_news(secret, digest_of(secret)):
-            async with self._one_search:
-                if self._refreshed_s < asked_s:
-                    await asyncio.sleep(max(0.0, self._refreshed_s + _NEWS_S - asked_s))
-                    await self.refresh_in_thread()
+        if self._may_be_news(secret, digest_of(secret)):
+            await self._hear_news()
         return self.identify(secret, now_unix_s)
+
+    async def digests_of(self, key_id: str) -> list[bytes]:
+        """Return the digests of the keys with this id, which was vouched for: the store is asked for it.
+
+        Raises StoreDown where only the silent store may know one.
+        """
+        if not self._digests(key_id):
+            await self._hear_news()
+        digests = self._digests(key_id)
+        if not digests and not self._up_to_date():
+            raise StoreDown("the key store does not answer, and this key is not known without it")
+        return digests
 
     def find(self, digest: bytes, now_unix_s: float) -> Caller | None:
         """Look the SHA-256 digest of a secret up; None when no live key has it."""
@@ -161,6 +168,22 @@ class KeyDirectory:
         age_s = time.monotonic() - self._answered_s
         return (True, count) if age_s < _STALE_S else (False, f"{count}, read {age_s:.0f} s ago")
 
+    async def _hear_news(self) -> None:
+        """Refresh now, unless the store is known to be down; all who want news at once share them."""
+        if self._store is None or self._down_since_unix_s is not None:
+            return
+        asked_s = time.monotonic()
+        async with self._one_search:
+            if self._refreshed_s < asked_s:
+                await asyncio.sleep(max(0.0, self._refreshed_s + _NEWS_S - asked_s))
+                await self.refresh_in_thread()
+
+    def _digests(self, key_id: str) -> list[bytes]:
+        digests = [record.digest for record in self._static if record.id == key_id]
+        if (stored := self._stored.get(key_id)) is not None:
+            digests.append(stored.digest)
+        return digests
+
     def _up_to_date(self) -> bool:
         return self._loaded and self._down_since_unix_s is None
 
@@ -175,7 +198,7 @@ class KeyDirectory:
         caller = None
         if tenant is not None and not record.revoked:
             layers = (*tenant.routes, record.routes)
-            caller = replace(tenant, key=record.id, routes=layers, team=record.team)
+            caller = replace(tenant, key=record.id, routes=layers, team=record.team, admin=record.admin)
         ends_unix_s = float("inf") if record.expires_unix_s is None else record.expires_unix_s
         entry = _Entry(record.id, record.digest, caller, ends_unix_s)
         head = record.digest[:_HEAD_BYTES]

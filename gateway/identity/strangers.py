@@ -134,7 +134,7 @@ class Strangers:
         if sender is None:
             return ""
         for hop in reversed(origin.forwarded.rsplit(",", _MOST_HOPS)):
-            if not self._trusts(sender):
+            if not self._is_trusted(sender):
                 break
             address = _address(hop)
             if address is None:  # a proxy that does not say for whom it asks
@@ -142,7 +142,12 @@ class Strangers:
             sender = address
         return str(sender) if isinstance(sender, IPv4Address) else f"{int(sender) >> 64:x}/64"
 
-    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
+    def trusts(self, peer: str) -> bool:
+        """Tell whether an address is one of our own proxies, whose word counts."""
+        address = _address(peer)
+        return address is not None and self._is_trusted(address)
+
+    def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._trusted)
 
     def revised(self, trusted: Iterable[str]) -> Strangers:

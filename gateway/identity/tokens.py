@@ -80,6 +80,10 @@ class Issuer(Protocol):
     def team_claim(self) -> str:
         """The claim that holds the team's name; empty: no token is of a team."""
 
+    @property
+    def admin_claim(self) -> str:
+        """The claim that is `true` in an admin's token; empty: no token is an admin's."""
+
 
 class _Discovery(msgspec.Struct):
     issuer: str
@@ -169,6 +173,8 @@ class TokenVerifier:
             key=f"sub:{_short(claims['sub'])}",
             routes=(*tenant.routes, *layers),
             team=_short(team) if isinstance(team, str) else "",
+            # Nothing that merely looks true: a claim of that name may mean something else elsewhere.
+            admin=bool(issuer.admin_claim) and claims.get(issuer.admin_claim) is True,
         )
 
     def _remember(self, digest: bytes, caller: Caller, ends_unix_s: float) -> None:

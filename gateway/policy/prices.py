@@ -1,176 +1,171 @@
 """policies/prices.yaml: what the tokens of models cost, over the public prices that come with genai-prices.
 
-Base rates only: the tiers of long prompts, service tiers, sound, images and searches are left out. Where a
-price depends on the time of day it is the dearest, so that a call is not estimated too low. It knows no call;
-what one costs is `Price.of`.
-Source: the offline data of genai-prices, in the version that is installed; nothing is fetched.
+Every price holds at a time: `Prices.of` has those of the moment it was compiled for, `Prices.at` those of any
+other, and `Prices.changes_after` says when to compile anew. It knows no call; what one costs is `Price.cost`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from decimal import Decimal
+import time
+from collections.abc import Iterator
 from fnmatch import translate
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from msgspec import Meta, field
 
-from gateway.config.located import Located
+from gateway.config.checks.problems import Problem, within
+from gateway.config.located import Located, did_you_mean, quoted
 from gateway.config.signals import Glob
 from gateway.config.spec import Spec
 from gateway.errors import ConfigErrors
 from gateway.exchange import Price
-
-if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
-
-CACHE_ENTRIES = 4096
-NANOUSD = Decimal(1_000_000_000)
-
-PROVIDERS: Mapping[str, str] = {
-    "openai": "openai",
-    "azure": "azure",
-    "anthropic": "anthropic",
-    "gemini": "google",
-    "gemini-openai": "google",
-    "vertex": "google",
-    "vertex_anthropic": "google",
-    "bedrock": "aws",
-    "mistral": "mistral",
-    "cohere": "cohere",
-    "groq": "groq",
-    "deepseek": "deepseek",
-    "xai": "x-ai",
-    "together": "together",
-    "fireworks": "fireworks",
-    "openrouter": "openrouter",
-    "perplexity": "perplexity",
-    "cerebras": "cerebras",
-    "voyage": "voyageai",
-    "moonshot": "moonshotai",
-    "zai": "zai",
-}
-"""The names that genai-prices has for presets and providers; of others the prices are not known."""
-
-Dollars = Annotated[float, Meta(ge=0, le=1_000_000)]
-
-
-class PriceSpec(Spec, frozen=True, kw_only=True):
-    """What a model's tokens cost, in US dollars per million; 0 is a price, too."""
-
-    input_usd_per_mtok: Annotated[Dollars, Meta(description="A million tokens of input.")]
-    output_usd_per_mtok: Annotated[Dollars, Meta(description="0 for embeddings.")]
-    cached_usd_per_mtok: Annotated[
-        Dollars | None, Meta(description="Input that the provider had cached. Default: as other input.")
-    ] = None
-    cache_write_usd_per_mtok: Annotated[
-        Dollars | None, Meta(description="Input that it caches now. Default: as other input.")
-    ] = None
+from gateway.policy.pricing.own import (
+    OwnPrice,
+    default_price,
+    list_problems,
+    price_problems,
+    rates_problems,
+)
+from gateway.policy.pricing.public import CACHE_ENTRIES, PROVIDERS, Catalogue, PublicModel
+from gateway.policy.pricing.specs import PriceSpec, RatesSpec
 
 
 class PricesSpec(Spec, frozen=True, kw_only=True):
     """Prices of your own, in place of the public ones."""
 
     models: Annotated[
-        dict[Glob, PriceSpec],
-        Meta(description="By `model` or `backend/model`, with globs; the first that matches counts."),
+        dict[Glob, PriceSpec | tuple[PriceSpec, ...]],
+        Meta(
+            description="By `model` or `backend/model`, with globs; the first that matches counts. "
+            "A list has one after the other, by their `from` and `until`."
+        ),
     ] = field(default_factory=dict)
+    unknown: Annotated[
+        RatesSpec | None,
+        Meta(
+            description="What models cost that have no other price; the ledger marks it as a guess. "
+            "Default: nothing that is known."
+        ),
+    ] = None
+    baseline: Annotated[
+        str,
+        Meta(
+            description="What savings are compared with, `provider/model`, or `backend/model` where `models` "
+            "has a price for it. Default: nothing."
+        ),
+    ] = ""
 
 
 class Prices:
-    """The compiled policy."""
+    """The compiled policy, at a moment."""
 
-    def __init__(self, written: Mapping[str, Price]) -> None:
-        self._written = tuple((re.compile(translate(glob)), price) for glob, price in written.items())
+    def __init__(self, spec: PricesSpec, catalogue: Catalogue, now_unix_s: float) -> None:
+        self._now_s = now_unix_s
+        self._catalogue = catalogue
+        self._own = tuple(
+            (re.compile(translate(glob)), OwnPrice(glob, one, _model_like(one, catalogue)))
+            for glob, written in spec.models.items()
+            for one in _listed(written)
+        )
+        self._default = None if spec.unknown is None else default_price(spec.unknown)
         self._known = lru_cache(CACHE_ENTRIES)(self._find)
+        self.baseline = self.named(spec.baseline) if spec.baseline else None
+        """What savings are compared with; None: nothing was declared."""
 
     def of(self, backend: str, provider: str, model: str) -> Price | None:
         """Return the price of a model at a backend; None: it is not known.
 
         `provider` is the backend's preset, or its provider where it has none; empty for one whose public
-        price does not count, such as your own. Public prices are those of the day they are first asked for.
-        The very first question to them imports their data, which takes about 0.2 s.
+        price does not count, such as your own. The very first question to public prices imports their data,
+        which takes about 0.2 s.
         """
         return self._known(backend, provider, model)
 
-    def _find(self, backend: str, provider: str, model: str) -> Price | None:
+    def at(self, backend: str, provider: str, model: str, unix_s: float) -> Price | None:
+        """Return the price that was or will be in force at another time, as far as it is known now."""
+
+        def public() -> PublicModel | None:
+            return self._catalogue.model(provider, model)
+
         place = f"{backend}/{model}"
-        for pattern, price in self._written:
-            if pattern.fullmatch(model) or pattern.fullmatch(place):
+        for pattern, own in self._own:
+            fits = pattern.fullmatch(model) or pattern.fullmatch(place)
+            if fits and (price := own.at(unix_s, public)) is not None:
                 return price
-        return public_price(PROVIDERS[provider], model) if provider in PROVIDERS else None
+        listed = public()
+        price = None if listed is None else listed.at(unix_s)
+        return price or self._default
+
+    def named(self, name: str, unix_s: float | None = None) -> Price | None:
+        """Return the price of `provider/model` or `backend/model`; None: there is none but the default."""
+        at_s = self._now_s if unix_s is None else unix_s
+        backend, _, model = name.partition("/")
+        price = self.at(backend, "", model, at_s)
+        if price is not None and price is not self._default:
+            return price
+        public = self._catalogue.named(name)
+        return None if public is None else public.at(at_s)
+
+    def changes_after(self, unix_s: float) -> float | None:
+        """Return when the next price begins or ends to hold; None: never, as far as is known.
+
+        Of the public ones, those count that were asked for so far: ask again from time to time.
+        """
+        ends = [when for _, own in self._own for when in (own.begins_s, own.ends_s)]
+        public = self._catalogue.changes_after(unix_s)
+        later = [when for when in ends if unix_s < when < float("inf")]
+        return min(later if public is None else (*later, public), default=None)
+
+    def _find(self, backend: str, provider: str, model: str) -> Price | None:
+        return self.at(backend, provider, model, self._now_s)
 
 
-def compile(spec: Located[PricesSpec] | None) -> Prices:
-    """Check what one field alone does not show; raises ConfigErrors. None: there is no such file."""
+def compile(spec: Located[PricesSpec] | None, now_unix_s: float | None = None) -> Prices:
+    """Check what one field alone does not show; raises ConfigErrors. None: there is no such file.
+
+    `now_unix_s` is the moment whose prices are in force, by default this one.
+    """
+    now_s = time.time() if now_unix_s is None else now_unix_s
+    catalogue = Catalogue()
     if spec is None:
-        return Prices({})
-    errors = [
-        spec.error(("models", glob, name), "finer than a billionth of a dollar", "round it")
-        for glob, price in spec.value.models.items()
-        for name in price.__struct_fields__
-        if _nanousd(getattr(price, name) or 0.0) % 1
-    ]
-    if errors:
+        return Prices(PricesSpec(), catalogue, now_s)
+    if errors := [spec.error(*problem) for problem in _problems(spec.value, catalogue)]:
         raise ConfigErrors(errors)
-    return Prices({glob: _written(price) for glob, price in spec.value.models.items()})
+    prices = Prices(spec.value, catalogue, now_s)
+    if spec.value.baseline and prices.baseline is None:
+        hint = "give `provider/model` of a public price, or a name that `models` has a price for"
+        message = f"no price is known for {quoted(spec.value.baseline)}"
+        raise ConfigErrors([spec.error(("baseline",), message, hint)])
+    return prices
 
 
-def _written(spec: PriceSpec) -> Price:
-    plain = spec.input_usd_per_mtok
-    cached = plain if spec.cached_usd_per_mtok is None else spec.cached_usd_per_mtok
-    cache_write = plain if spec.cache_write_usd_per_mtok is None else spec.cache_write_usd_per_mtok
-    return Price(*(int(_nanousd(usd)) for usd in (plain, spec.output_usd_per_mtok, cached, cache_write)))
+def _listed(written: PriceSpec | tuple[PriceSpec, ...]) -> tuple[PriceSpec, ...]:
+    return written if isinstance(written, tuple) else (written,)
 
 
-def _nanousd(usd: float) -> Decimal:
-    # The shortest text of a float is the one that was written, up to 15 digits; it has to be exact.
-    return Decimal(str(usd)) * NANOUSD
+def _model_like(spec: PriceSpec, catalogue: Catalogue) -> PublicModel | None:
+    return catalogue.named(spec.like) if spec.like else None
 
 
-def public_price(provider: str, model: str) -> Price | None:
-    """Look a model up in the data of genai-prices, by its name for the provider."""
-    # Late: it brings 0.2 s and 30 MB with it. Not by its snapshot, whose caches grow without a bound.
-    from genai_prices.data import providers
-
-    owner = next((one for one in providers if one.id == provider), None)
-    found = owner.find_model(model, all_providers=providers) if owner else None
-    return _as_price(_in_force(found)) if found else None
-
-
-def _in_force(model: ModelInfo) -> ModelPrice:
-    """Return the price of today; of several that depend on the time of day, the dearest."""
-    from genai_prices.types import ModelPrice, TimeOfDateConstraint
-
-    if isinstance(model.prices, ModelPrice):
-        return model.prices
-    now = datetime.now(UTC)
-    in_force = [model.prices[0].prices]
-    for one in model.prices:
-        if isinstance(one.constraint, TimeOfDateConstraint):
-            in_force.append(one.prices)
-        elif one.constraint is None or one.constraint.active(now):
-            in_force = [one.prices]
-    return max(in_force, key=lambda price: _rate(price.output_mtok) or 0)
+def _problems(spec: PricesSpec, catalogue: Catalogue) -> Iterator[Problem]:
+    for glob, written in spec.models.items():
+        if not isinstance(written, tuple):
+            yield from within(("models", glob), _price_problems(written, catalogue))
+            continue
+        if not written:
+            yield ("models", glob), "an empty list has no price", "remove it"
+        for i, one in enumerate(written):
+            yield from within(("models", glob, i), _price_problems(one, catalogue))
+        yield from within(("models", glob), list_problems(written))
+    if spec.unknown is not None:
+        yield from within(("unknown",), rates_problems(spec.unknown))
 
 
-def _as_price(price: ModelPrice) -> Price | None:
-    """Read a price by tokens; None for what is sold by pages, hours or characters, or has no price."""
-    plain = _rate(price.input_mtok)
-    if plain is None:
-        return None
-    output = _rate(price.output_mtok) or 0
-    cached, cache_write = _rate(price.cache_read_mtok), _rate(price.cache_write_mtok)
-    return Price(
-        plain, output, plain if cached is None else cached, plain if cache_write is None else cache_write
-    )
-
-
-def _rate(usd: Decimal | TieredPrices | None) -> int | None:
-    """Return nano-USD per million tokens, rounded; of tiers the lowest, which counts from the first token."""
-    if usd is None:
-        return None
-    return round((usd if isinstance(usd, Decimal) else usd.base) * NANOUSD)
+def _price_problems(spec: PriceSpec, catalogue: Catalogue) -> Iterator[Problem]:
+    yield from price_problems(spec)
+    if spec.like and _model_like(spec, catalogue) is None:
+        provider = spec.like.partition("/")[0]
+        hint = "" if provider in PROVIDERS else did_you_mean(provider, PROVIDERS)
+        yield ("like",), f"there is no public price of {quoted(spec.like)}", hint

@@ -46,6 +46,7 @@ class KeySpec(Spec, frozen=True, kw_only=True):
     digest: Annotated[str, Meta(description='sha256:<64 hex>, from: printf %s "$KEY" | sha256sum')]
     routes: Annotated[Globs, Meta(description="Narrows what the tenant may use.")] = ("*",)
     team: Annotated[Tag, Meta(description="A part of the tenant, which limits may ask for.")] = ""
+    admin: Annotated[bool, Meta(description="It sees the usage of all tenants.")] = False
     expires: Annotated[
         str | None,
         Meta(description="From when on it is refused: a date (its beginning, UTC) or an RFC 3339 time."),
@@ -86,6 +87,9 @@ class IssuerSpec(Spec, frozen=True, kw_only=True):
     tenant_claim: Annotated[str, Meta(min_length=1, description="The claim with the tenant.")] = "tenant"
     routes_claim: Annotated[str, Meta(description="A claim with globs that narrow the tenant's.")] = ""
     team_claim: Annotated[str, Meta(description="A claim with the team.")] = ""
+    admin_claim: Annotated[
+        str, Meta(description="A claim that must be `true` for a token to see the usage of all tenants.")
+    ] = ""
 
 
 class TenantsSpec(Spec, frozen=True, kw_only=True):
@@ -107,6 +111,7 @@ class StaticKey(msgspec.Struct, frozen=True):
     expires_unix_s: int | None
     revoked: bool = False
     team: str = ""
+    admin: bool = False
 
 
 class Tenants(msgspec.Struct, frozen=True):
@@ -165,7 +170,8 @@ def _static_key(tenant: str, spec: KeySpec) -> StaticKey:
     digest = bytes.fromhex(match.group(1))
     if digest == _DIGEST_OF_NOTHING:
         raise _Malformed("digest", "this is the digest of an empty key", "was the variable set?")
-    return StaticKey(spec.id, tenant, digest, spec.routes, _unix_s(spec.expires), team=spec.team)
+    ends_unix_s = _unix_s(spec.expires)
+    return StaticKey(spec.id, tenant, digest, spec.routes, ends_unix_s, team=spec.team, admin=spec.admin)
 
 
 def _unix_s(text: str | None) -> int | None:

@@ -28,6 +28,7 @@ COMPACT_BYTES = 1024
 
 _UNASKED = frozenset({"", "0", "false", "no", "off"})
 _NAME_CHARS = 200
+_SUMMARY_CHARS = 1000
 _NOTHING, _UNTOLD = Choice(()), Usage()
 
 
@@ -133,6 +134,20 @@ def decision_of(record: Record, ended_s: float, unix_s: float) -> Decision:
         record.error.code if record.error else "",
         {} if seen is None else _facts(seen.signals),
     )
+
+
+def summary_of(record: Record) -> tuple[str, str, str]:
+    """Tell the user that a call names, its conversation, and which targets were considered, in a line."""
+    seen = considered_of(record)
+    if seen is None:
+        return "", "", ""
+    signals, choice = seen.signals, seen.choice
+    line = ", ".join([one.deployment.name for one in choice.candidates])
+    if choice.left_out:
+        line += "; not " + ", ".join([f"{left.name} ({left.reason})" for left in choice.left_out])
+    if signals.recalled or record.purpose != "call":
+        return "", "", line[:_SUMMARY_CHARS]
+    return signals.user, signals.conversation, line[:_SUMMARY_CHARS]
 
 
 def is_notable(record: Record) -> bool:

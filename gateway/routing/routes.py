@@ -5,7 +5,7 @@ Pure: no await, no clock, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -22,6 +22,18 @@ MATCH_CACHE_ENTRIES = 4096
 
 Condition = Callable[[Signals, Moment], bool]
 """Whether something holds for a call, now. Pure."""
+
+
+class About(msgspec.Struct, frozen=True):
+    """What there is to tell of a backend that no call needs to know."""
+
+    provider: str = ""
+    preset: str = ""
+    """Empty: none was taken."""
+    healths: Callable[[], Mapping[str, Health]] = dict
+    """Those of its deployments that have come into being, by the model's name."""
+    probe: Callable[[], str] | None = None
+    """Why its probe fails, empty: it goes well; None: it has none."""
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -43,6 +55,7 @@ class Site(msgspec.Struct, frozen=True):
     self_hosted: bool = False
     output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens"
     """What its chats call the limit on generated tokens."""
+    about: About = About()
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -169,6 +182,13 @@ class Way(msgspec.Struct, frozen=True):
     """A limit or a strategy asks what a call costs."""
 
     @property
+    def everywhere(self) -> tuple[Target, ...]:
+        """All that its calls may be sent to: first, as a canary, as a fallback, as a copy."""
+        canary = () if self.canary is None else (self.canary.target,)
+        shadow = () if self.shadow is None else (self.shadow.target,)
+        return (*self.targets, *canary, *(target for step in self.steps for target in step.targets), *shadow)
+
+    @property
     def remembers(self) -> bool:
         """Whether answers are kept, to be given again when nobody answers."""
         return any(step.cached_s is not None for step in self.steps)
@@ -209,5 +229,12 @@ class Route(msgspec.Struct, frozen=True):
     @property
     def targets(self) -> tuple[Target, ...]:
         """All that its calls may be sent to first, whichever rule holds."""
-        ways = [self.way, *(rule.way for rule in self.rules)]
-        return tuple(target for way in ways if way is not None for target in way.targets)
+        return tuple(target for way in self._ways() for target in way.targets)
+
+    @property
+    def everywhere(self) -> tuple[Target, ...]:
+        """All that its calls may be sent to at all, whichever rule holds."""
+        return tuple(target for way in self._ways() for target in way.everywhere)
+
+    def _ways(self) -> list[Way]:
+        return [way for way in (self.way, *(rule.way for rule in self.rules)) if way is not None]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
-from gateway.errors import ClientGone, ReadTimeout, TooLarge
+from gateway.errors import ClientGone, LedgerFull, ReadTimeout, TooLarge
 from gateway.exchange import Arrival
 from gateway.formats.http.compression import decompress
 
@@ -16,10 +17,17 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
 
     max_body_bytes: int
     body_timeout_s: float
+    has_room: Callable[[], bool] | None = None
+    """Whether there is room to write down what a call costs; None: it need not be."""
 
 
 async def receive(arrival: Arrival, intake: Intake) -> bytes:
-    """Return the body. Raises TooLarge, ReadTimeout, ClientGone, BadRequest for a broken compression."""
+    """Return the body.
+
+    Raises LedgerFull, TooLarge, ReadTimeout, ClientGone, BadRequest for a broken compression.
+    """
+    if intake.has_room is not None and not intake.has_room():
+        raise LedgerFull("what calls cost cannot be written down now: there is no room", retry_after_s=5)
     declared = arrival.headers.get("content-length", "")
     if declared.isdecimal() and float(declared) > intake.max_body_bytes:  # an int of 5,000 digits raises
         raise _too_large(intake)

@@ -7,7 +7,10 @@ from gateway.telemetry.books import Books
 
 
 def settle(record: Record, books: Books) -> None:
-    """Enter the call with what it used. Never waits and never raises."""
+    """Enter the call with what it used; the first time counts. Never waits and never raises."""
+    if record.is_settled:
+        return
+    record.is_settled = True
     if record.lease is not None:  # before anything is counted: others may be waiting for its seat
         record.lease.end()
     books.enter(record)

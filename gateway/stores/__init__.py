@@ -28,6 +28,7 @@ class StoredKey(msgspec.Struct, frozen=True, gc=False):
     expires_unix_s: int | None = None
     revoked: bool = False
     team: str = ""
+    admin: bool = False
 
     @classmethod
     def of(cls, record: KeyRecord, now_unix_s: float) -> StoredKey:
@@ -44,6 +45,7 @@ class StoredKey(msgspec.Struct, frozen=True, gc=False):
             expires_unix_s=record.expires_unix_s,
             revoked=record.revoked,
             team=record.team,
+            admin=record.admin,
         )
 
 

@@ -48,6 +48,7 @@ _KEYS = sa.Table(
     sa.Column("revoked_at", sa.BigInteger),
     sa.Column("revision", sa.BigInteger),
     sa.Column("team", sa.String(128)),
+    sa.Column("admin", sa.Boolean),
 )
 _COUNTER = sa.Table("key_revision", _METADATA, sa.Column("newest", sa.BigInteger))
 
@@ -89,6 +90,7 @@ class SqlKeyStore:
             "expires": key.expires_unix_s,
             "revoked_at": int(now_unix_s) if key.revoked else None,
             "team": key.team,
+            "admin": key.admin,
         }
         try:
             with self._transaction(self._write) as connection:
@@ -239,4 +241,5 @@ def _key(row: sa.Row[Any]) -> StoredKey:
         expires_unix_s=row.expires,
         revoked=row.revoked_at is not None,
         team=row.team,
+        admin=row.admin,
     )

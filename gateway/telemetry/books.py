@@ -1,6 +1,7 @@
-"""Enter each ended call once: into the metrics and as one access line.
+"""Enter each ended call once: into the ledger, the metrics, and as one access line.
 
-Where an upstream never told its usage, the tokens that passed by are counted first, in a thread.
+Where an upstream never told its usage, the tokens that passed by are counted first, in a thread; the ledger
+has it before that, by an estimate.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from gateway.formats.request.prompt import decode_prompt
 from gateway.telemetry.decisions import DecisionLog
 from gateway.telemetry.logs import AccessLine, AccessLog, AttemptLine
 from gateway.telemetry.metrics import Metrics
+
+Book = Callable[[Record, float, Sequence[Attempt]], Callable[[], None] | None]
+"""Enters a call in the ledger: given when it ended, and whose usage is only estimated. What it returns enters
+that again, once it was counted."""
 
 _TOKENS_PER_MESSAGE = 4
 """What a chat template adds to each message, roughly."""
@@ -37,24 +42,28 @@ class Books:
         access_log: AccessLog,
         count_tokens: Callable[[str], int],
         decisions: DecisionLog | None = None,
+        book: Book | None = None,
     ) -> None:
         self._metrics = metrics
         self._access_log = access_log
         self._count_tokens = count_tokens
         self._decisions = decisions
+        self._book = book
         self._counting: set[asyncio.Future[None]] = set()
         self._log = logging.getLogger("forebay")
 
     def enter(self, record: Record) -> None:
         """Enter a call that has ended; never waits."""
         ended_s = monotonic()
-        if untold := [attempt for attempt in record.attempts if _is_untold(attempt)]:
-            # Never on the loop: a long text takes the tokenizer a while.
-            job = asyncio.get_running_loop().run_in_executor(None, self._count, record, untold)
-            self._counting.add(job)
-            job.add_done_callback(lambda done: self._counted(done, record, ended_s))
+        untold = [attempt for attempt in record.attempts if _is_untold(attempt)]
+        again = self._book(record, ended_s, untold) if self._book is not None else None
+        if not untold:
+            self._enter(record, ended_s)
             return
-        self._enter(record, ended_s)
+        # Never on the loop: a long text takes the tokenizer a while.
+        job = asyncio.get_running_loop().run_in_executor(None, self._count, record, untold)
+        self._counting.add(job)
+        job.add_done_callback(lambda done: self._counted(done, record, ended_s, again))
 
     def report(self, error: Exception, record: Record) -> None:
         """Log a defect of the gateway, once, with its traceback."""
@@ -80,13 +89,18 @@ class Books:
                 input_tokens=self._count_tokens(prompt) + messages * _TOKENS_PER_MESSAGE,
                 output_tokens=self._count_tokens(generated),
                 origin="counted",
+                tier=attempt.tier,
             )
 
-    def _counted(self, job: asyncio.Future[None], record: Record, ended_s: float) -> None:
+    def _counted(
+        self, job: asyncio.Future[None], record: Record, ended_s: float, again: Callable[[], None] | None
+    ) -> None:
         self._counting.discard(job)
         error = None if job.cancelled() else job.exception()
         if job.cancelled() or error is not None:
             self._log.error("usage not counted", exc_info=error, extra={"request_id": record.call_id})
+        elif again is not None:
+            again()
         self._enter(record, ended_s)
 
     def _enter(self, record: Record, ended_s: float) -> None:

@@ -14,6 +14,7 @@ import asyncio
 from fcntl import ioctl
 from functools import partial
 from termios import FIONREAD
+from time import monotonic
 from typing import Any, cast
 
 import aiohttp
@@ -54,6 +55,8 @@ class _Connection(ResponseHandler):
         """Nothing is asked for that has not come whole."""
         self.answers = self._rested = 0
         """How many answers have ended, and after which of them the loop has read once more since."""
+        self.connect_s = 0.0
+        """How long it took to be there, for the first request on it; 0 for the others."""
 
     def set_response_params(self, **named: Any) -> None:
         """A request is about to be sent."""
@@ -168,9 +171,10 @@ class AiohttpTransport:
             except _ENDS as error:
                 raise Broken("the upstream's answer was cut", detail=_said(error)) from error
 
+        connect_s = cast("_Connection", connection.protocol).connect_s
         drop = connection.release  # to the pool, which closes one whose answer has not come whole
         content.on_eof(drop)
-        return WatchedAnswer(head.code, head.raw_headers, pull, drop, watchdog, timeouts.gap_s)
+        return WatchedAnswer(head.code, head.raw_headers, pull, drop, watchdog, timeouts.gap_s, connect_s)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -184,9 +188,11 @@ class AiohttpTransport:
         pool = self._pool or self._open()
         place = self._places.get(request.url) or self._place(request.url)
         while True:
+            began_s = monotonic()
             connection = await pool.connect(place, [], self._limits)
             protocol = cast("_Connection", connection.protocol)
             is_new = not protocol.answers
+            protocol.connect_s = monotonic() - began_s if is_new else 0.0
             try:
                 protocol.set_response_params(read_until_eof=True, read_bufsize=_READ_BUFFER_BYTES)
                 await self._write(protocol, place, request)

@@ -17,7 +17,7 @@ class WatchedAnswer:
     the connection, or gives it back when the body was read to its end.
     """
 
-    __slots__ = ("_drop", "_gap_s", "_pull", "_started", "_watchdog", "headers", "status")
+    __slots__ = ("_drop", "_gap_s", "_pull", "_started", "_watchdog", "connect_s", "headers", "status")
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of an answer, put together in three places
         self,
@@ -27,9 +27,11 @@ class WatchedAnswer:
         drop: Callable[[], None],
         watchdog: Watchdog,
         gap_s: float,
+        connect_s: float = 0.0,
     ) -> None:
         self.status = status
         self.headers = headers
+        self.connect_s = connect_s
         self._pull = pull
         self._drop = drop
         self._watchdog = watchdog

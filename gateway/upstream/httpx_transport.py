@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from time import monotonic
 from typing import Any, cast
 
 import httpx
@@ -34,11 +35,13 @@ class HttpxTransport:
         """Send and return at the answer's headers; raises ConnectFailed or TimedOut."""
         if self._client is None:
             self._client = self._open()
+        connecting = _Connecting()
         prepared = self._client.build_request(
             request.method,
             request.url,
             content=request.body,
             headers={name.encode(): value.encode() for name, value in request.headers.items()},
+            extensions={"trace": connecting},
         )
         watchdog = Watchdog(timeouts)
         watchdog.expect("the first byte", timeouts.first_byte_s)
@@ -62,7 +65,8 @@ class HttpxTransport:
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
 
-        return WatchedAnswer(response.status_code, response.headers.raw, pull, drop, watchdog, timeouts.gap_s)
+        status, headers, connect_s = response.status_code, response.headers.raw, connecting.seconds
+        return WatchedAnswer(status, headers, pull, drop, watchdog, timeouts.gap_s, connect_s)
 
     def _open(self) -> httpx.AsyncClient:
         # One client serves all tenants: a cookie set for one must not be shown for another.
@@ -74,6 +78,20 @@ class HttpxTransport:
         if self._client is not None:
             await asyncio.gather(*self._closing)
             await self._client.aclose()
+
+
+class _Connecting:
+    """Measures how long a new connection takes: httpcore tells each step of a request."""
+
+    def __init__(self) -> None:
+        self._began_s = self.seconds = 0.0
+
+    async def __call__(self, step: str, _info: object) -> None:
+        """Take a step."""
+        if step == "connection.connect_tcp.started":
+            self._began_s = monotonic()
+        elif step in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self.seconds = monotonic() - self._began_s
 
 
 class _OwnBody(httpx.AsyncByteStream):

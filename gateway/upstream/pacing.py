@@ -150,6 +150,11 @@ class QueueGate:
         self._pacer: asyncio.Task[None] | None = None
 
     @property
+    def places(self) -> int:
+        """How many calls it lets in at once."""
+        return self._spec.max_calls
+
+    @property
     def inside(self) -> int:
         """How many calls hold a place."""
         return self._spec.max_calls - self._free

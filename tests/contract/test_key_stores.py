@@ -68,7 +68,7 @@ def store(open_store: OpenStore) -> MemoryKeyStore | SqlKeyStore:
 
 
 def test_a_stored_key_comes_back_whole(store: SqlKeyStore) -> None:
-    added = key("key_1", name="für Ünal", team="search", expires_unix_s=5_000_000_000)
+    added = key("key_1", name="für Ünal", team="search", admin=True, expires_unix_s=5_000_000_000)
     store.add(added)
     assert store.list() == [added]
     assert store.changed_since(0)[1] == [added]
@@ -79,6 +79,7 @@ def test_a_record_without_a_name_can_be_stored(store: SqlKeyStore) -> None:
         id="key_1",
         tenant="acme",
         team="search",
+        admin=True,
         digest=b"d" * 32,
         routes=(),
         expires_unix_s=None,
@@ -86,7 +87,7 @@ def test_a_record_without_a_name_can_be_stored(store: SqlKeyStore) -> None:
     )
     store.add(record)
     [found] = store.list()
-    assert (found.id, found.name, found.team) == ("key_1", "", "search")
+    assert (found.id, found.name, found.team, found.admin) == ("key_1", "", "search", True)
     assert (found.routes, found.revoked) == ((), True)
     assert abs(found.created_unix_s - time.time()) < 60
 
@@ -279,6 +280,24 @@ def test_keys_from_before_there_were_teams_are_of_none(database_url: str, open_s
     assert store.list() == [key("key_1")]
     store.add(key("key_2", team="search"))
     assert [found.team for found in store.list()] == ["", "search"]
+
+
+def test_no_key_from_before_there_were_admins_is_one(database_url: str, open_sql: OpenSql) -> None:
+    store = open_sql(database_url)
+    store.migrate()
+    store.add(key("key_1", admin=True))
+    downgrade(database_url, "0002")
+    store.migrate()
+    assert store.list() == [key("key_1")]
+    store.add(key("key_2", admin=True))
+    assert [found.admin for found in store.list()] == [False, True]
+
+
+def test_a_change_of_a_key_keeps_its_rights(store: SqlKeyStore) -> None:
+    store.add(key("key_1", admin=True, team="search"))
+    store.expire("key_1", 5_000)
+    store.revoke("key_1")
+    assert [(found.admin, found.team) for found in store.changed_since(0)[1]] == [(True, "search")]
 
 
 def downgrade(database_url: str, revision: str) -> None:

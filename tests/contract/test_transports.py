@@ -155,6 +155,24 @@ def test_status_and_headers_are_there_before_the_body(perform: Callable[..., Any
     perform("error", scene)
 
 
+def test_the_time_of_a_new_connection_is_told_once(kind: str, upstream: Upstream) -> None:
+    upstream.answer_with(Answer(200, JSON_LINES, [BODY]))
+
+    async def scene(transport: Transport) -> list[float]:
+        seconds = []
+        for _ in range(2):
+            answer = await transport.send(request_to(upstream), limits())
+            seconds.append(answer.connect_s)
+            await answer.read(len(BODY))
+            answer.close()
+            await asyncio.sleep(0)
+        return seconds
+
+    new, kept = use(kind, scene)
+    assert 0 < new < 1
+    assert kept == 0
+
+
 def test_a_whole_body_is_read_up_to_its_limit(perform: Callable[..., Any]) -> None:
     async def scene(transport: Transport, request: Request) -> None:
         answer = await transport.send(request, limits())

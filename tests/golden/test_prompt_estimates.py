@@ -133,7 +133,14 @@ def read(recording: Recording) -> Counted | None:
     prompt = as_asked(prompt_of(sent, turns, contents_of(sent, turns)), format_, signals.features)
     tools = prompt.tools or CALLED.search(json.dumps(recording.request)) is not None
     schema = bool(features & {"json_schema", "json_mode"})
-    return Counted(model, prompt, tools, schema, tokens.input)
+    return Counted(model, prompt, tools, schema, read_by_cohere(recording) or tokens.input)
+
+
+def read_by_cohere(recording: Recording) -> int:
+    """What Cohere's model read: it bills less, and tells both. 0: it is another provider's."""
+    body = streamed(recording) if recording.is_stream else recording.body
+    found = re.search(rb'"tokens":\s*\{\s*"input_tokens":\s*(\d+)', body)
+    return int(found.group(1)) if found and recording.provider == "cohere" else 0
 
 
 def compare(pairs: Iterable[tuple[int, int]]) -> Row:

@@ -126,10 +126,11 @@ def running_gateway(
 ) -> Iterator[Gateway]:
     """Run a gateway with this routing.yaml, one tenant whose key is `KEY`, and further files of policies/.
 
-    Afterwards it is asked to stop, and must end with status 0 (when the test has not ended it already).
+    It has no ledger unless the routing says so. Afterwards it is asked to stop, and must end with status 0
+    (when the test has not ended it already).
     """
-    _write(folder, routing, {"tenants": _tenants(issuers or []), **(policies or {})})
-    gateway = Gateway(_spawn(folder, arguments))
+    prepared_folder(folder, routing, policies, issuers)
+    gateway = started(folder, *arguments)
     try:
         gateway.wait_until_ready()
         yield gateway
@@ -139,6 +140,22 @@ def running_gateway(
     finally:
         if gateway.process.poll() is None:
             gateway.kill()
+
+
+def prepared_folder(
+    folder: Path,
+    routing: dict[str, Any],
+    policies: dict[str, Any] | None = None,
+    issuers: list[dict[str, Any]] | None = None,
+) -> None:
+    """Write the configuration that `running_gateway` runs with."""
+    routing = {"ledger": {"enabled": False}} | routing
+    _write(folder, routing, {"tenants": _tenants(issuers or []), **(policies or {})})
+
+
+def started(folder: Path, *arguments: str) -> Gateway:
+    """Start a gateway on a prepared folder. Whoever does ends it."""
+    return Gateway(_spawn(folder, arguments))
 
 
 def _tenants(issuers: list[dict[str, Any]]) -> dict[str, Any]:

@@ -64,13 +64,14 @@ async def _one_after_the_other(url: str, requests: Iterator[bytes], answers: lis
         for asked in requests:
             began_s = time.monotonic()
             writer.write(asked)
-            status, body = await _answer(reader)
+            status, body = await answer_of(reader)
             answers.append(Answered(began_s, time.monotonic() - began_s, status, body))
     finally:
         writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def answer_of(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Read one answer: its status and its body. Raises EOFError where it is cut."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     status = int(head.split(b" ", 2)[1])
     _, named, rest = head.partition(b"\r\ncontent-length:")

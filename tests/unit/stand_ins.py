@@ -22,7 +22,11 @@ from gateway.api.calls import WANTED
 from gateway.attempts.remembered import Remembered
 from gateway.attempts.shadowing import Shadows
 from gateway.config.signals import SensitivitySpec
+from gateway.errors import StoreDown
 from gateway.exchange import Call, Caller, Credential, Flight, Format, Record, Request, Timeouts
+from gateway.finops.budgets.telling import Budgets
+from gateway.finops.questions import Questions
+from gateway.finops.statement.asking import Statements
 from gateway.formats.envelope import decode_envelope, decode_members
 from gateway.identity.directory import KeyDirectory
 from gateway.identity.gate import Identity
@@ -70,6 +74,7 @@ class FakeAnswer:
     ) -> None:
         self.status = status
         self.headers = headers
+        self.connect_s = 0.0
         self._pieces = list(pieces)
         self.closed = 0
         self.read_limits: list[int] = []
@@ -190,6 +195,25 @@ def entrance(*rules: Rule) -> Entrance:
     return Entrance(Rules(rules), desk, Estimates(), notes, None)
 
 
+class NoLedger:
+    """A UsageStore that does not answer."""
+
+    def migrate(self) -> None:
+        raise StoreDown("there is no ledger")
+
+    def insert(self, *_: Any) -> None:
+        raise StoreDown("there is no ledger")
+
+    def query(self, *_: Any) -> Any:
+        raise StoreDown("there is no ledger")
+
+    def export(self, *_: Any) -> Any:
+        raise StoreDown("there is no ledger")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def runtime(keys: Sequence[StoredKey], decided: Routing, books: Books, **parts: Any) -> Runtime:
     """A runtime for calls of these keys, all of the tenant acme."""
     whole = Runtime(
@@ -201,6 +225,9 @@ def runtime(keys: Sequence[StoredKey], decided: Routing, books: Books, **parts: 
         metrics=Metrics(),
         flights=Flights(),
         shadows=Shadows(books.enter),
+        questions=Questions(NoLedger()),
+        statements=Statements(NoLedger(), {}),
+        budgets=Budgets(NoLedger(), MemoryQuotas(), Rules([]), {}),
         classifier=None,
         headers=WANTED,
         parts={},

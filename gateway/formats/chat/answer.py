@@ -28,7 +28,15 @@ from gateway.formats.chat.types import TokenLogprob as WireLogprob
 from gateway.formats.chat.usage import decode_usage
 from gateway.formats.errors.told import fault_in
 from gateway.formats.neutral.codec import Heading
-from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob, TopLogprob
+from gateway.formats.neutral.completion import (
+    Choice,
+    Completion,
+    Finish,
+    TokenLogprob,
+    TopLogprob,
+    in_tier,
+    tier_of,
+)
 from gateway.formats.neutral.parts import Citation, Part, Refusal, Text, ToolCall
 from gateway.formats.neutral.reading import read_answer
 
@@ -90,7 +98,7 @@ def _read_completion(wire: Answer, choices: Sequence[AnswerChoice], body: bytes)
         id=wire.id or "",
         model=wire.model or "",
         created_unix_s=int(wire.created or 0),
-        usage=decode_usage(wire.usage),
+        usage=in_tier(decode_usage(wire.usage), tier_of(wire.service_tier)),
         service_tier=wire.service_tier or "",
         extra=extra,
     )
@@ -207,8 +215,10 @@ def write_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_usage(usage: Usage, as_it_came: Any = None) -> dict[str, Any]:
     """Write a usage object; the upstream's own where it says the same, because it says more."""
-    if isinstance(as_it_came, dict) and decode_usage(msgspec.Raw(msgspec.json.encode(as_it_came))) == usage:
-        return as_it_came
+    if isinstance(as_it_came, dict):
+        counted = decode_usage(msgspec.Raw(msgspec.json.encode(as_it_came)))
+        if in_tier(counted, usage.tier) == usage:
+            return as_it_came
     given = {"cached_tokens": usage.cached_tokens, "audio_tokens": usage.audio_input_tokens}
     taken = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_output_tokens}
     if usage.cache_write_tokens:

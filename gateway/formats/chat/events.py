@@ -49,6 +49,7 @@ from gateway.formats.errors.told import read_error
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.sse import Framer, data_of, split_events
 from gateway.formats.framing.whole import is_object
+from gateway.formats.neutral.completion import in_tier, tier_of
 from gateway.formats.neutral.events import (
     Began,
     Cited,
@@ -77,17 +78,20 @@ _NO_CHOICES: tuple[ChunkChoice, ...] = ()
 class StreamReader:
     """One stream. The events are the same whatever pieces its bytes come in."""
 
-    __slots__ = ("_began", "_choices", "_extra", "_framer", "_late", "_numbers", "_over", "_usage", "skipped")
+    __slots__ = (
+        *("_began", "_choices", "_extra", "_framer", "_late", "_numbers", "_over", "_tier", "_usage"),
+        "skipped",
+    )
 
     def __init__(self, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)
         self._numbers = itertools.count()
         self._choices: dict[int, _Voice] = {}
-        self._began = False
-        self._over = False
+        self._began = self._over = False
         self._extra: dict[str, Any] = {}
         self._late: dict[str, Any] = {}
         self._usage: Usage | None = None
+        self._tier = ""
         self.skipped = 0
 
     @property
@@ -167,7 +171,8 @@ class StreamReader:
         raw = chunk.usage
         if bytes(raw) == _NULL and isinstance(chunk.x_groq, dict) and chunk.x_groq.get("usage"):
             raw = msgspec.Raw(msgspec.json.encode(chunk.x_groq["usage"]))
-        usage = decode_usage(raw) if bytes(raw) != _NULL else None
+        self._tier = tier_of(chunk.service_tier) or self._tier
+        usage = in_tier(decode_usage(raw), self._tier) if bytes(raw) != _NULL else None
         if usage is not None:
             self._late["usage"] = msgspec.json.decode(raw)
             if usage != self._usage:

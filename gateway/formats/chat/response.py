@@ -17,8 +17,9 @@ from gateway.formats.chat.answer import read_finish
 from gateway.formats.chat.types import ChunkChoice, Delta
 from gateway.formats.chat.usage import decode_usage
 from gateway.formats.errors.told import fault_in
-from gateway.formats.neutral.completion import MUTE
-from gateway.formats.neutral.reading import not_json
+from gateway.formats.neutral.completion import MOST_CHARS, MUTE, About, Finish, in_tier, tier_of
+from gateway.formats.neutral.parts import Part, Refusal, ToolCall
+from gateway.formats.neutral.reading import not_json, value_in
 
 _NULL = msgspec.Raw(b"null")
 _NOTHING = frozenset({b"null", b'""', b"[]", b"{}"})
@@ -45,12 +46,19 @@ class Spoken(msgspec.Struct):
     delta: _Said | None = None
     text: msgspec.Raw = _NULL
     finish_reason: msgspec.Raw = _NULL
+    stop_reason: msgspec.Raw = _NULL
+    matched_stop: msgspec.Raw = _NULL
 
 
 class _Answer(msgspec.Struct):
     choices: list[Spoken] | None = None
-    model: msgspec.Raw = msgspec.Raw(b"")
+    model: msgspec.Raw = _NULL
     usage: msgspec.Raw = _NULL
+    service_tier: msgspec.Raw = _NULL
+
+
+class _Call(msgspec.Struct):
+    name: str | None = None
 
 
 class _Named(msgspec.Struct):
@@ -59,14 +67,18 @@ class _Named(msgspec.Struct):
 
 _decoder = msgspec.json.Decoder(_Answer)
 _named = msgspec.json.Decoder(_Named)
+_call = msgspec.json.Decoder(_Call)
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:]')
 _OPEN, _CLOSE = (b"{", b"["), (b"}", b"]")
 _MEMBERS = _Said.__struct_fields__
+_NO_DEEDS = frozenset[type[Part]]()
+CALLED, _REFUSED = frozenset[type[Part]]({ToolCall}), frozenset[type[Part]]({Refusal})
 
 
-def decode_answer(body: bytes) -> tuple[Usage | None, bool]:
+def decode_answer(body: bytes) -> tuple[Usage | None, bool, About]:
     """Check that `body` is one whole answer; return its usage (None: not told), and whether it is empty.
 
+    The third is what it tells of itself.
     Raises BadAnswer when it is truncated, HTML, no JSON object, or has no choices; or the error it tells.
     """
     try:
@@ -77,7 +89,36 @@ def decode_answer(body: bytes) -> tuple[Usage | None, bool]:
         raise not_json(body, error) from None
     if not answer.choices:
         raise fault_in(body) or BadAnswer("the upstream's answer has no choices")
-    return decode_usage(answer.usage), not says(answer.choices)
+    tier = "" if answer.service_tier is _NULL else tier_of(value_in(answer.service_tier))
+    about = About((value_in(answer.model) or "")[:MOST_CHARS], _finish_of(answer.choices[0]) or "", tier)
+    return in_tier(decode_usage(answer.usage), tier), not says(answer.choices), about
+
+
+def _finish_of(choice: Spoken) -> Finish | None:
+    stops = (value_in(each) for each in (choice.stop_reason, choice.matched_stop) if each is not _NULL)
+    return read_finish(value_in(choice.finish_reason), deeds_of(choice), next(filter(None, stops), ""))
+
+
+def deeds_of(choice: Spoken) -> frozenset[type[Part]]:
+    """Tell what a choice does that changes what its end means: it calls, or it refuses."""
+    said = choice.message or choice.delta
+    if said is None:
+        return _NO_DEEDS
+    if _holds(said.tool_calls) or (_holds(said.function_call) and _names(said.function_call)):
+        return CALLED
+    return _REFUSED if _holds(said.refusal) else _NO_DEEDS
+
+
+def _names(call: msgspec.Raw) -> bool:
+    """Tell whether a call is one: Snowflake writes an empty one beside every text."""
+    try:
+        return bool(_call.decode(call).name)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _holds(raw: msgspec.Raw) -> bool:
+    return raw is not _NULL and bytes(raw) not in _NOTHING
 
 
 def says(choices: Sequence[Spoken]) -> bool:

@@ -19,14 +19,18 @@ import msgspec
 
 from gateway.errors import Broken, GatewayError, UpstreamError
 from gateway.exchange import Usage
+from gateway.formats.chat.answer import read_finish
 from gateway.formats.chat.errors import encode_error_event
-from gateway.formats.chat.response import Spoken, rename_model, repeats, says, speaks
+from gateway.formats.chat.response import CALLED, Spoken, deeds_of, rename_model, repeats, says, speaks
 from gateway.formats.chat.transcript import ERROR, USAGE, Transcript, first_finish, last_fault, start_of_event
 from gateway.formats.chat.types import ChunkChoice
 from gateway.formats.chat.usage import decode_usage
 from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import Framer, data_of, each_event, split_events
 from gateway.formats.framing.whole import decode_events, is_damaged, is_object, is_whole_event
+from gateway.formats.neutral.completion import MOST_CHARS, About, in_tier
+from gateway.formats.neutral.parts import Part
+from gateway.formats.neutral.reading import value_in
 
 _DONE = b"[DONE]"
 _END = b"data: [DONE]\n\n"
@@ -49,11 +53,14 @@ class _Late(msgspec.Struct):
 
 class _First(msgspec.Struct):
     choices: list[Spoken] | None = None
+    model: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Ending(msgspec.Struct, gc=False):
     index: int = 0
     finish_reason: Any = None
+    stop_reason: Any = None
+    matched_stop: Any = None
 
 
 class _Passing(msgspec.Struct, gc=False):
@@ -78,8 +85,12 @@ class RelayedStream:
 
     __slots__ = (
         "_again",
+        "_calls",
+        "_deeds",
+        "_end",
         "_ended",
         "_framer",
+        "_model",
         "_over",
         "_rename",
         "_transcript",
@@ -92,7 +103,9 @@ class RelayedStream:
         "skipped",
     )
 
-    def __init__(self, *, withhold_usage: bool, rename: str | None, limit_bytes: int) -> None:
+    def __init__(
+        self, *, withhold_usage: bool, rename: str | None, limit_bytes: int, calls: bool = True
+    ) -> None:
         self._framer = Framer(limit_bytes)
         self._withhold_usage = withhold_usage
         self._rename = rename
@@ -101,6 +114,12 @@ class RelayedStream:
         self._ended: set[int] = set()
         """The choices that told their end, and of these the ones that speak again."""
         self._again: set[int] = set()
+        self._end: _Ending | ChunkChoice | None = None
+        """How the first choice ended."""
+        self._deeds: frozenset[type[Part]] = frozenset()
+        """What it began with."""
+        self._model = ""
+        self._calls = calls
         self._over = False
         self.begun = self.finished = self.done = False
         self.fault: UpstreamError | None = None
@@ -109,7 +128,21 @@ class RelayedStream:
     @property
     def usage(self) -> Usage | None:
         """The usage that was reported, the last one where there were several; None until then."""
-        return self._withheld or self._transcript.usage()
+        if self._withheld is None:
+            return self._transcript.usage()
+        return in_tier(self._withheld, self._transcript.tier())
+
+    @property
+    def about(self) -> About:
+        """What the answer tells of itself."""
+        end, stopped_by = self._end, ""
+        if end is None:
+            word = "" if self.done else None
+        else:
+            word = end.finish_reason if type(end.finish_reason) is str else None
+            stopped_by = next((stop for stop in (end.stop_reason, end.matched_stop) if type(stop) is str), "")
+        deeds = CALLED if self._calls and self._transcript.holds_calls() else self._deeds
+        return About(self._model, read_finish(word, deeds, stopped_by) or "", self._transcript.tier())
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the upstream's bytes, return what the client gets now (may be empty).
@@ -161,7 +194,7 @@ class RelayedStream:
             passed = words if self._are_new(chunks) else self._without_repetitions(words)
             events = passed if words == events else passed + self._looked_into(_END, passed)
         if not self.begun:
-            self.begun = any(_says_something(data_of(event)) for event in each_event(events))
+            self.begun = any(self._begins(data_of(event)) for event in each_event(events))
         if events.rfind(ERROR) >= 0:
             self.fault = self.fault or last_fault(events)
         self._transcript.add(events)
@@ -218,9 +251,14 @@ class RelayedStream:
                 if choice.finish_reason:
                     ended = choice
         if ended is not None:
-            self._ended.add(ended.index)
+            self._note_end(ended)
             self.finished = True
         return True
+
+    def _note_end(self, choice: _Ending | ChunkChoice) -> None:
+        self._ended.add(choice.index)
+        if not choice.index or self._end is None:
+            self._end = choice
 
     def _without_repetitions(self, events: bytes) -> bytes:
         at = first_finish(events)
@@ -241,8 +279,23 @@ class RelayedStream:
         spoken = [choice for choice in choices if choice.text or speaks(choice)]
         ended = [choice for choice in spoken if choice.index in self._ended]
         self._again.update(choice.index for choice in ended if choice.text or repeats(choice))
-        self._ended.update(choice.index for choice in choices if choice.finish_reason)
+        for choice in choices:
+            if choice.finish_reason:
+                self._note_end(choice)
         return bool(chunk.error) or not spoken or any(choice.index not in self._again for choice in spoken)
+
+    def _begins(self, data: bytes) -> bool:
+        """Tell whether a chunk says something, the first that does; before that, who speaks."""
+        try:
+            first = _first.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        self._model = self._model or (value_in(first.model) or "")[:MOST_CHARS]
+        choices = first.choices or []
+        if not says(choices):
+            return False
+        self._deeds = deeds_of(choices[0])
+        return True
 
     def _changed(self, event: bytes) -> bytes:
         if self._withhold_usage and USAGE in event and (usage := _only_usage(event)) is not None:
@@ -258,13 +311,6 @@ def _only_usage(event: bytes) -> Usage | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return decode_usage(chunk.usage) if chunk.choices == [] else None
-
-
-def _says_something(data: bytes) -> bool:
-    try:
-        return says(_first.decode(data).choices or ())
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
 
 
 def _rename_in(event: bytes, name: str) -> bytes:

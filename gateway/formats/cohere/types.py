@@ -136,6 +136,14 @@ class Tokens(msgspec.Struct, omit_defaults=True):
     reasoning_tokens: Number | None = None
 
 
+class BilledUnits(msgspec.Struct):
+    """What is on the invoice; members that are not here (classifications) are of other interfaces."""
+
+    input_tokens: Number | None = None
+    output_tokens: Number | None = None
+    search_units: Number | None = None
+
+
 class UsageObject(msgspec.Struct, omit_defaults=True):
     """`tokens` were used, `billed_units` are on the invoice."""
 

@@ -1,8 +1,13 @@
 """Cohere's usage, logprobs and finish words, in both directions.
 
-The true counts are `tokens`: what was computed. `billed_units` leave out what Cohere put around the
-prompt, and travel beside them. In the recordings `input_tokens` leaves out the image tokens (501 for a
-prompt with 518 of them) and `output_tokens` includes the reasoning (86 with 28 of it).
+What is booked is what is billed: `billed_units`, which leave out what Cohere put around the prompt and the
+answer, and the reasoning (57 billed where 1490 were computed; 109 where it was 164 with 54 of reasoning).
+So limits, pages and clients of other formats count those, too. What was computed, `tokens`, is booked only
+where nothing was billed, and else travels beside it, for clients of this format; so do `cached_tokens`,
+which are of what was computed and may be more than was billed: they have no price of their own.
+
+In the recordings `tokens.input_tokens` leaves out the image tokens (501 for a prompt with 518 of them),
+billed ones include them (522), and `tokens.output_tokens` includes the reasoning.
 
 Source: Cohere API reference, "Chat" (checked 2026-11), recorded answers.
 """
@@ -12,8 +17,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from gateway.exchange import Usage
-from gateway.formats.cohere.types import Logprob, Number, Tokens, UsageObject
+from gateway.formats.cohere.types import BilledUnits, Logprob, Number, Tokens, UsageObject
 from gateway.formats.neutral.completion import Finish, TokenLogprob
 from gateway.formats.neutral.reading import MOST_TOKENS
 
@@ -36,6 +43,8 @@ _WORDS: Mapping[Finish, str] = {
     "error": "ERROR",
 }
 
+_UNTOLD = Tokens()
+
 
 def read_finish(word: str) -> Finish:
     """Say why the model stopped; a word that is new was still an end."""
@@ -48,11 +57,20 @@ def write_finish(finish: Finish, raw: str) -> str:
 
 
 def read_usage(seen: UsageObject | None) -> Usage | None:
-    """Read the counts; None where there are none, or nonsense."""
-    if seen is None or seen.tokens is None:
+    """Read what was billed, or else computed; None where neither is told, or it is nonsense."""
+    if seen is None:
         return None
-    tokens = seen.tokens
+    tokens = seen.tokens or _UNTOLD
     images = _count(tokens.image_tokens)
+    if (billed := _billed(seen)) is not None:
+        given, made = _count(billed.input_tokens), _count(billed.output_tokens)
+        usage = Usage(
+            given,
+            made if billed.output_tokens is not None else _count(tokens.output_tokens),
+            image_input_tokens=min(images, given),
+            searches=_count(billed.search_units),
+        )
+        return None if usage == Usage() else usage
     usage = Usage(
         input_tokens=_count(tokens.input_tokens) + images,
         output_tokens=_count(tokens.output_tokens),
@@ -64,11 +82,18 @@ def read_usage(seen: UsageObject | None) -> Usage | None:
 
 
 def read_extra(seen: UsageObject | None) -> dict[str, Any]:
-    """Keep what is beside the tokens: the billed units, and a zero that was said."""
+    """Keep what is beside what was booked: the billed units, what was computed, and a zero that was said."""
     extra: dict[str, Any] = {}
-    if seen is not None and seen.billed_units is not None:
+    if seen is None:
+        return extra
+    if seen.billed_units is not None:
         extra["billed_units"] = seen.billed_units
-    if seen is not None and seen.cached_tokens == 0:
+    if _billed(seen) is not None:
+        if seen.tokens is not None:
+            extra["tokens"] = seen.tokens
+        if seen.cached_tokens is not None:
+            extra["cached_tokens"] = seen.cached_tokens
+    elif seen.cached_tokens == 0:
         extra["cached_tokens"] = 0
     return extra
 
@@ -76,8 +101,9 @@ def read_extra(seen: UsageObject | None) -> dict[str, Any]:
 def write_usage(usage: Usage | None, extra: Mapping[str, Any]) -> UsageObject | None:
     """Write the usage object; None where nothing is known."""
     billed = extra.get("billed_units")
-    if usage is None:
-        return UsageObject(billed_units=billed) if billed else None
+    told = UsageObject(extra.get("tokens"), billed, extra.get("cached_tokens"))
+    if usage is None or (billed is not None and read_usage(told) == usage):
+        return told if told.tokens or billed else None
     tokens = Tokens(
         input_tokens=usage.input_tokens - usage.image_input_tokens,
         output_tokens=usage.output_tokens,
@@ -85,6 +111,17 @@ def write_usage(usage: Usage | None, extra: Mapping[str, Any]) -> UsageObject | 
         reasoning_tokens=usage.reasoning_tokens or None,
     )
     return UsageObject(tokens, billed, usage.cached_tokens or extra.get("cached_tokens"))
+
+
+def _billed(seen: UsageObject) -> BilledUnits | None:
+    """Read what was billed; None where no tokens are told, or they are no numbers."""
+    if seen.billed_units is None:
+        return None
+    try:
+        billed = msgspec.convert(seen.billed_units, BilledUnits)
+    except msgspec.ValidationError:
+        return None
+    return None if billed.input_tokens is None else billed
 
 
 def read_logprob(seen: Logprob) -> TokenLogprob:

@@ -24,7 +24,7 @@ from gateway.formats.converse.content import (
     redacted_block,
 )
 from gateway.formats.converse.media import MediaWriter
-from gateway.formats.converse.usage import decode_usage, encode_usage
+from gateway.formats.converse.usage import decode_usage, encode_usage, read_tier
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish
 from gateway.formats.neutral.parts import Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall
@@ -66,7 +66,7 @@ def decode_answer(body: bytes) -> Completion:
         raise BadAnswer("the upstream's answer has no message or no stopReason")
     unread = Unread(partial(read_answer, body, Any))
     parts = tuple(decode_parts(message.content, unread, "output", "message", "content", generated=True))
-    usage, extra = decode_usage(answer.usage) if answer.usage else (None, {})
+    usage, extra = decode_usage(answer.usage, read_tier(answer)) if answer.usage else (None, {})
     fields = answer.additional_model_response_fields
     choice = Choice(
         parts,

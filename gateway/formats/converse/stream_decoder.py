@@ -19,7 +19,7 @@ from gateway.formats.converse import types
 from gateway.formats.converse.answer import FIELDS, decode_finish, input_of, kept_of
 from gateway.formats.converse.content import OWN, decode_citation, decode_redacted, decode_tool_use
 from gateway.formats.converse.media import decode_media
-from gateway.formats.converse.usage import decode_usage
+from gateway.formats.converse.usage import decode_usage, read_tier
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.framing.event_stream import Frame, FrameReader
 from gateway.formats.framing.whole import is_object
@@ -227,7 +227,7 @@ class ConverseStreamDecoder:
     def metadata(self, told: types.Metadata, events: list[Event]) -> None:
         """Take the usage, and what only Converse says."""
         if told.usage is not None:
-            usage, extra = decode_usage(told.usage)
+            usage, extra = decode_usage(told.usage, read_tier(told))
             self._extra |= extra
             events.append(Metered(usage))
         self._extra |= kept_of(told)

@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 
 from gateway.exchange import Usage
-from gateway.formats.converse.types import TokenUsage
+from gateway.formats.converse.types import Answer, Metadata, TokenUsage
+from gateway.formats.neutral.completion import tier_of
 
 _PREFIX = "usage."
 
 
-def decode_usage(told: TokenUsage) -> tuple[Usage, dict[str, Any]]:
+def decode_usage(told: TokenUsage, tier: str = "") -> tuple[Usage, dict[str, Any]]:
     """Return the neutral count, and the members to keep in `extra`."""
     cached = told.cache_read_input_tokens or told.cache_read_input_token_count or 0
     written = told.cache_write_input_tokens or told.cache_write_input_token_count or 0
@@ -30,9 +31,18 @@ def decode_usage(told: TokenUsage) -> tuple[Usage, dict[str, Any]]:
         cache_write_1h_tokens=sum(
             detail.input_tokens for detail in told.cache_details or () if detail.ttl == "1h"
         ),
+        tier=tier,
     )
     ours, theirs = _counts(usage), msgspec.to_builtins(told)
     return usage, {_PREFIX + name: value for name, value in theirs.items() if ours.get(name) != value}
+
+
+def read_tier(told: Answer | Metadata) -> str:
+    """Read the class of service; answers that are made faster for more money are one, too."""
+    performance = told.performance_config
+    return tier_of(told.service_tier.type if told.service_tier else "") or tier_of(
+        performance.get("latency") if isinstance(performance, dict) else ""
+    )
 
 
 def encode_usage(usage: Usage, extra: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import BadAnswer, Filtered
+from gateway.exchange import Usage
 from gateway.formats.errors.told import fault_in
 from gateway.formats.gemini.citations import encode_citations, place, spans_of
 from gateway.formats.gemini.parts import CallNames, PartValues, decode_part, encode_part, show_arguments
@@ -27,7 +28,7 @@ from gateway.formats.gemini.types import (
     LogprobsResult,
     TopCandidates,
 )
-from gateway.formats.gemini.usage import decode_usage, encode_usage
+from gateway.formats.gemini.usage import decode_usage, encode_usage, searches_of
 from gateway.formats.neutral import parts as neutral
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob, TopLogprob
@@ -170,9 +171,15 @@ def decode_answer(body: bytes) -> Completion:
         id=answer.response_id or "",
         model=answer.model_version or "",
         created_unix_s=created_unix_s(answer),
-        usage=decode_usage(answer.usage_metadata) if answer.usage_metadata is not None else None,
+        usage=read_metered(answer),
         extra=extra_of(answer),
     )
+
+
+def read_metered(answer: Answer) -> Usage | None:
+    """Read what a whole answer used; None where it does not tell."""
+    told = answer.usage_metadata
+    return None if told is None else decode_usage(told, searches_of(answer))
 
 
 def _decode_choice(candidate: Candidate, names: CallNames, where: tuple[PartValues, int]) -> Choice:

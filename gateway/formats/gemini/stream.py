@@ -30,7 +30,7 @@ from gateway.formats.gemini.arrays import ArrayFramer
 from gateway.formats.gemini.citations import Span, place, spans_of
 from gateway.formats.gemini.parts import CallNames, PartValues, decode_part
 from gateway.formats.gemini.types import Answer, Candidate, Chunk, Content, Part, Status
-from gateway.formats.gemini.usage import decode_usage
+from gateway.formats.gemini.usage import billed_searches, decode_usage
 from gateway.formats.neutral.completion import TokenLogprob
 from gateway.formats.neutral.events import (
     Began,
@@ -62,6 +62,9 @@ class GeminiDecoder:
         self._choices: dict[int, _Choice] = {}
         self._answer: Answer | None = None
         """What of the stream is no choice, the last of each."""
+        self._model = ""
+        self._searches = 0
+        self._grounded = False
         self._faulted = False
         self.skipped = 0
 
@@ -102,6 +105,7 @@ class GeminiDecoder:
             return
         if self._answer is None:
             self._answer = Answer()
+            self._model = chunk.model_version or ""
             self._numbers.names = CallNames(chunk.response_id or "")
             events.append(_began(chunk))
         for position, candidate in enumerate(chunk.candidates or ()):
@@ -110,6 +114,7 @@ class GeminiDecoder:
             if choice is None:
                 choice = self._choices[index] = _Choice(index, self._numbers)
             choice.say(candidate, (values, position), events)
+            self._grounded = self._grounded or candidate.grounding_metadata is not None
         self._note(chunk, self._answer, events)
         if not self._choices and (block := block_of(chunk)) is not None:
             self._faulted = True
@@ -119,10 +124,15 @@ class GeminiDecoder:
         for name in _ABOUT_AN_ANSWER:
             if (value := getattr(chunk, name)) is not None:
                 setattr(answer, name, value)
-        told = chunk.usage_metadata
-        if told is None or told == answer.usage_metadata:
+        told, searches = chunk.usage_metadata, self._searches
+        if self._grounded:  # which may be said after the last tokens were counted
+            self._grounded = False
+            queries = [choice.queries for choice in self._choices.values()]
+            self._searches = billed_searches(queries, self._model)
+            told = told or answer.usage_metadata
+        if told is None or (told == answer.usage_metadata and searches == self._searches):
             return
-        usage = decode_usage(told)
+        usage = decode_usage(told, self._searches)
         if usage is not None:
             events.append(Metered(usage))
         if usage is not None or answer.usage_metadata is None:
@@ -181,6 +191,12 @@ class _Choice:
         self._calls = False
         self._said = Candidate()
         self.finished = finished
+
+    @property
+    def queries(self) -> list[str]:
+        """What it searched the web for, as far as it was told."""
+        grounds = self._said.grounding_metadata
+        return (grounds and grounds.web_search_queries) or []
 
     def say(self, candidate: Candidate, where: tuple[PartValues, int], events: list[Event]) -> None:
         """Add what a chunk says of this choice. `where` finds its parts that only Google knows."""

@@ -3,7 +3,11 @@
 `promptTokenCount` includes what came from a cache, but neither the prompts that tools of Google made nor
 anything of the output; `candidatesTokenCount` leaves thoughts out.
 
-Source: Gemini API reference, "UsageMetadata" (checked 2026-11); the totals of all recorded answers.
+Google searches are no part of it: each query of an answer is billed, by models before Gemini 3 the answer
+once, however many queries it made. What is free each day is not known here, and counted all the same.
+
+Source: Gemini API reference, "UsageMetadata"; "Grounding with Google Search: pricing" (checked 2026-11);
+the totals of all recorded answers.
 """
 
 from __future__ import annotations
@@ -13,7 +17,8 @@ from collections.abc import Iterable
 import msgspec
 
 from gateway.exchange import Usage
-from gateway.formats.gemini.types import ModalityCount, UsageMetadata
+from gateway.formats.gemini.types import Answer, ModalityCount, UsageMetadata
+from gateway.formats.neutral.completion import tier_of
 
 MODALITIES = {1: "TEXT", 2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"}
 """The numbers that Vertex may write instead of the words."""
@@ -22,7 +27,23 @@ _MOST_TOKENS = 10**12
 """Nobody uses more in a call: a host that reports more, or less than none, has not counted."""
 
 
-def decode_usage(told: UsageMetadata) -> Usage | None:
+_BY_ANSWER = ("gemini-1", "gemini-2")
+
+
+def billed_searches(queries: Iterable[object], model: str) -> int:
+    """Say how many searches are billed, of the `webSearchQueries` of each candidate of an answer."""
+    made = sum(bool(query) for of_one in queries if isinstance(of_one, list) for query in of_one)
+    return min(made, 1) if any(name in model for name in _BY_ANSWER) else made
+
+
+def searches_of(answer: Answer) -> int:
+    """Say how many searches an answer is billed for."""
+    grounds = [each.grounding_metadata for each in answer.candidates or ()]
+    queries = [ground.web_search_queries for ground in grounds if ground is not None]
+    return billed_searches(queries, answer.model_version or "") if queries else 0
+
+
+def decode_usage(told: UsageMetadata, searches: int = 0) -> Usage | None:
     """Read the tokens; None where there are none (Vertex's first chunks) or they are nonsense."""
     prompt, candidates = told.prompt_token_count, told.candidates_token_count
     if prompt is None and candidates is None and told.total_token_count is None:
@@ -38,6 +59,8 @@ def decode_usage(told: UsageMetadata) -> Usage | None:
         cached_tokens=cached,
         reasoning_tokens=thoughts,
         tool_use_tokens=tool_use,
+        searches=searches,
+        tier=tier_of(told.service_tier or told.traffic_type),
     )
     inputs = [*(told.prompt_tokens_details or ()), *(told.tool_use_prompt_tokens_details or ())]
     outputs = told.candidates_tokens_details or ()

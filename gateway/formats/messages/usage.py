@@ -1,9 +1,10 @@
 """Tokens as the Messages API counts them, from and to neutral usage.
 
 Here `input_tokens` leaves out what was read from the cache or written to it; there it is all of the input.
-What neutral usage has no field for (searches of the web, the region, the parts of a long turn) travels in
-`extra[USAGE]` of the answer: other formats keep theirs there too, with members of the same names.
-Source: Anthropic API reference, "Messages", usage; "Prompt caching" (checked 2026-11).
+Searches of the web are billed for each, and counted; pages that were fetched cost only their tokens. What
+neutral usage has no field for (those pages, the region, the parts of a long turn) travels in `extra[USAGE]`
+of the answer: other formats keep theirs there too, with members of the same names.
+Source: Anthropic API reference, "Messages", usage; "Prompt caching"; "Web search tool" (checked 2026-11).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import msgspec
 from gateway.exchange import Usage
 from gateway.formats.messages.types import CacheCreation, OutputDetails
 from gateway.formats.messages.types import Usage as WireUsage
+from gateway.formats.neutral.completion import tier_of
+from gateway.formats.neutral.reading import searches_in
 
 USAGE = "messages.usage"
 _TIERS = frozenset({"standard", "priority", "batch"})
@@ -22,7 +25,10 @@ _REST = ("cache_creation", "output_tokens_details", "server_tool_use", "inferenc
 
 
 def decode_usage(told: WireUsage) -> Usage:
-    """Read a usage object; members that are missing, null or negative count as none."""
+    """Read a usage object; members that are missing, null or negative count as none.
+
+    The fast mode has a price of its own, and goes with no other class than the standard one.
+    """
     cached = _count(told.cache_read_input_tokens)
     written = _count(told.cache_creation_input_tokens)
     hourly = _count(told.cache_creation.ephemeral_1h_input_tokens) if told.cache_creation else 0
@@ -34,6 +40,8 @@ def decode_usage(told: WireUsage) -> Usage:
         cache_write_tokens=written,
         cache_write_1h_tokens=min(hourly, written),
         reasoning_tokens=_count(details.thinking_tokens) if details else 0,
+        searches=searches_in(told.server_tool_use) if told.server_tool_use else 0,
+        tier=tier_of(told.service_tier) or tier_of(told.speed),
     )
 
 

@@ -1,7 +1,14 @@
-"""An answer, whatever the wire format: what was generated, why it ended, what it used. Data only."""
+"""An answer, whatever the wire format: what was generated, why it ended, what it used, who gave it.
+
+Nobody's answer fails for a class of service or a name that is none: it is not told. Pure.
+Sources of the classes: OpenAI "Priority processing", "Flex processing"; Anthropic "Service tiers", "Fast
+mode"; Groq "Service tiers"; Google "TrafficType", "UsageMetadata"; AWS "ServiceTier",
+"PerformanceConfiguration" (checked 2026-11).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +22,25 @@ Finish = Literal[
 """Why a model stopped: it was done; it wrote a stop sequence; it met a limit (max_tokens or the context
 window); it calls tools; a filter of the provider stopped it; it declined; it waits to be continued; it
 failed."""
+
+
+MOST_CHARS = 200
+"""Of a model's name: it goes into every row of the ledger."""
+_MOST_TIER_CHARS = 32
+
+_TIERS: Mapping[str, str] = {
+    "": "",
+    "default": "",
+    "standard": "",
+    "auto": "",  # asked for; what it became is said later, or never
+    "on_demand": "",  # Groq, Vertex
+    "unspecified": "",
+    "traffic_type_unspecified": "",
+    "service_tier_unspecified": "",
+    "on_demand_priority": "priority",  # Vertex, as the next
+    "on_demand_flex": "flex",
+}
+"""Words that say nothing special, or the same as another's; one that is not here is its own."""
 
 
 MUTE: frozenset[Finish | None] = frozenset({"stop", "stop_sequence", "error", None})
@@ -64,3 +90,40 @@ class Completion(msgspec.Struct, frozen=True, gc=False):
     service_tier: str = ""
     extra: dict[str, Any] = {}
     """Members of the answer that only its own format has, by their names there."""
+
+
+class About(msgspec.Struct, frozen=True, gc=False):
+    """Empty: it did not tell. Of several choices the first counts. `tier` is as in `Usage`."""
+
+    model: str = ""
+    finish: Finish | Literal[""] = ""
+    tier: str = ""
+
+
+NOTHING = About()
+
+
+def tier_of(word: object) -> str:
+    """Name the class of service; empty for the standard one, and for what is no name."""
+    if type(word) is not str:
+        return ""
+    tier = _TIERS.get(word)
+    if tier is None:
+        lower = word.strip().lower()
+        tier = _TIERS.get(lower, lower)[:_MOST_TIER_CHARS]
+    return tier
+
+
+def in_tier(usage: Usage | None, tier: str) -> Usage | None:
+    """Say of what was used in which class of service it was, where that is told beside it."""
+    return usage if usage is None or not tier else msgspec.structs.replace(usage, tier=tier)
+
+
+def about_of(completion: Completion) -> About:
+    """Return what a decoded answer tells of itself."""
+    choices, usage = completion.choices, completion.usage
+    return About(
+        completion.model[:MOST_CHARS],
+        (choices[0].finish or "") if choices else "",
+        tier_of(completion.service_tier) if usage is None else usage.tier,
+    )

@@ -60,6 +60,35 @@ def not_json(body: bytes, error: Exception) -> BadAnswer:
     return BadAnswer(f"the upstream's answer is not whole JSON: {error}")
 
 
+def count_in(value: object) -> int:
+    """Return a count that stands where anything may: 0 for what is none, and for what nobody counted."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0
+    return int(value) if 0 < value <= MOST_TOKENS else 0
+
+
+def searches_in(told: object) -> int:
+    """Read Anthropic's `server_tool_use`, which others have, too: how often the web was searched."""
+    return count_in(told.get("web_search_requests")) if isinstance(told, dict) else 0
+
+
+_any: msgspec.json.Decoder[object] = msgspec.json.Decoder(Any)
+
+
+def value_in(raw: msgspec.Raw) -> str | None:
+    """Read a text that was left undecoded; None for whatever is none."""
+    value = any_in(raw)
+    return value if type(value) is str else None
+
+
+def any_in(raw: msgspec.Raw) -> object:
+    """Read a value that was left undecoded; None for what cannot be read."""
+    try:
+        return _any.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 _decoders: dict[Any, Any] = {}
 
 

@@ -1,4 +1,4 @@
-"""What the events of a stream have said so far, in little memory: its beginning and end, usage, and words."""
+"""What the events of a stream have said so far, in little memory: who speaks, its end, usage, and words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ from collections.abc import Iterable
 
 from gateway.errors import UpstreamError
 from gateway.exchange import Usage
-from gateway.formats.neutral.completion import MUTE, Completion
-from gateway.formats.neutral.events import Closed, Ended, Event, Faulted, Finished, Grew, Metered, Opened
+from gateway.formats.neutral.completion import MOST_CHARS, MUTE, About, Completion, Finish, tier_of
+from gateway.formats.neutral.events import (
+    Began,
+    Closed,
+    Ended,
+    Event,
+    Faulted,
+    Finished,
+    Grew,
+    Metered,
+    Opened,
+)
 from gateway.formats.neutral.parts import Part, Reasoning, Refusal, Text, ToolCall
 
 _WORDS = frozenset({"text", "summary", "arguments", "transcript"})
@@ -21,7 +31,7 @@ class Heard:
     `begun`: something was said. An end that is an answer by itself counts: a limit met, a filter that struck.
     """
 
-    __slots__ = ("_calls", "_words", "begun", "done", "fault", "finished", "usage")
+    __slots__ = ("_began", "_calls", "_finish", "_words", "begun", "done", "fault", "finished", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -29,6 +39,8 @@ class Heard:
         self.begun = self.finished = self.done = False
         self._words: list[str] = []
         self._calls: set[int] = set()
+        self._began = Began()
+        self._finish: dict[int, Finish] = {}
 
     def add(self, events: Iterable[Event]) -> None:
         """Take the next events."""
@@ -62,11 +74,21 @@ class Heard:
     def _end(self, event: Event) -> None:
         if isinstance(event, Finished):
             self.finished = True
+            self._finish[event.choice] = event.finish
             self.begun = self.begun or event.finish not in MUTE
         elif isinstance(event, Faulted):
             self.fault = self.fault or event.error
         elif isinstance(event, Ended):
             self.done = True
+        elif isinstance(event, Began):
+            self._began = event
+
+    def about(self) -> About:
+        """Return what the answer tells of itself, as far as it came."""
+        began, usage = self._began, self.usage
+        finish = self._finish.get(0) or next(iter(self._finish.values()), None)
+        tier = tier_of(began.service_tier) if usage is None else usage.tier
+        return About(began.model[:MOST_CHARS], finish or "", tier)
 
     def text(self) -> str:
         """Return all that was generated so far."""

@@ -17,7 +17,8 @@ from gateway.formats.chat.errors import encode_error_event
 from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import Framer, data_of, split_events
 from gateway.formats.framing.whole import is_damaged
-from gateway.formats.neutral.reading import read_answer
+from gateway.formats.neutral.completion import MOST_CHARS, NOTHING, About
+from gateway.formats.neutral.reading import read_answer, value_in
 
 
 class _Details(msgspec.Struct):
@@ -41,36 +42,38 @@ class _Answer(msgspec.Struct):
     usage: _UsageObject | None = None
     duration: int | float | str | None = None
     """Of a verbose transcript: the seconds of sound."""
+    model: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _answer = msgspec.json.Decoder(_Answer)
 _PAGE = re.compile(rb"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
 
-def read_media(body: bytes) -> tuple[Usage, bool]:
+def read_media(body: bytes) -> tuple[Usage, bool, About]:
     """Read what a transcript used; raises BadAnswer for a page. It may be plain text, and say nothing."""
     if _PAGE.match(body):
         raise BadAnswer("the upstream answered with an HTML page")
-    return _usage_in(body), False
+    usage, about = _read(body)
+    return usage, False, about
 
 
-def read_images(body: bytes) -> tuple[Usage, bool]:
+def read_images(body: bytes) -> tuple[Usage, bool, About]:
     """Read what images used; raises BadAnswer when the answer is no JSON object."""
     read_answer(body, _Answer)
-    usage = _usage_in(body)
-    return msgspec.structs.replace(usage, image_output_tokens=usage.output_tokens), False
+    usage, about = _read(body)
+    return msgspec.structs.replace(usage, image_output_tokens=usage.output_tokens), False, about
 
 
-def _usage_in(body: bytes) -> Usage:
-    """Read the usage; nothing where the answer does not say, or is plain text."""
+def _read(body: bytes) -> tuple[Usage, About]:
+    """Read the usage, and the model; nothing where the answer does not say, or is plain text."""
     try:
         seen = _answer.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Usage()
+        return Usage(), NOTHING
     usage = _usage(seen.usage) if seen.usage is not None else Usage()
     if not usage.audio_s and isinstance(seen.duration, int | float):
-        return msgspec.structs.replace(usage, audio_s=float(seen.duration))
-    return usage
+        usage = msgspec.structs.replace(usage, audio_s=float(seen.duration))
+    return usage, About((value_in(seen.model) or "")[:MOST_CHARS])
 
 
 def _usage(seen: _UsageObject) -> Usage:
@@ -89,6 +92,7 @@ class RawStream:
     """Sound on its way through: bytes without events. It is whole when its body is; no error fits in."""
 
     __slots__ = ("_ended", "_usage", "begun", "fault", "skipped")
+    about = NOTHING
 
     def __init__(self, members: Mapping[str, Any]) -> None:
         self._ended = self.begun = False
@@ -153,6 +157,7 @@ class MediaEvents:
     """Images or transcripts that come as events, of which the last says it is the last, and the usage."""
 
     __slots__ = ("_framer", "_last", "_usage", "begun", "fault", "skipped")
+    about = NOTHING
 
     def __init__(self, limit_bytes: int) -> None:
         self._framer = Framer(limit_bytes)

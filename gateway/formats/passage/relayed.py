@@ -14,6 +14,7 @@ from gateway.exchange import Call
 from gateway.formats.chat.stream import RelayedStream
 from gateway.formats.framing.sse import begins_as_events
 from gateway.formats.neutral.check import TURNS_IN
+from gateway.formats.neutral.completion import about_of
 from gateway.formats.neutral.losses import fit
 from gateway.formats.neutral.seals import may_hold
 from gateway.formats.passage.codecs import CODECS
@@ -23,6 +24,7 @@ from gateway.formats.passage.recast import EVENTS, JSON, read_whole, write_as_st
 from gateway.formats.passage.seam import AnswerStream, Terms, Whole
 from gateway.formats.passage.watched import DecodedStream
 from gateway.formats.passage.watching import WATCHES
+from gateway.formats.passage.whole import read_refusal
 
 _RECAST = frozenset({*CODECS, "completions"})
 """Formats of which a whole answer can be said as a stream."""
@@ -67,16 +69,17 @@ class RelayedPassage(msgspec.Struct, frozen=True, gc=False):
         if call.format in CODECS and begins_as_events(body):
             completion = read_whole(CODECS[call.format], body)
             written = write_at_once(call, terms, completion)
-            return Whole(written, completion.usage, says_nothing(completion), JSON)
+            about = about_of(completion)
+            return Whole(written, completion.usage, says_nothing(completion), JSON, about=about)
         try:
-            usage, empty = watch.read(body)
+            usage, empty, about = watch.read(body)
         except Filtered as refusal:
-            if call.envelope.stream:
-                raise
-            return Whole(self._named(body), None, refusal=refusal)
+            usage, about = read_refusal(body)
+            written = b"" if call.envelope.stream else self._named(body)
+            return Whole(written, usage, refusal=refusal, about=about)
         if call.envelope.stream and call.format in _RECAST:
-            return Whole(write_as_stream(call, terms, body), usage, empty, EVENTS)
-        return Whole(self._named(body), usage, empty)
+            return Whole(write_as_stream(call, terms, body), usage, empty, EVENTS, about=about)
+        return Whole(self._named(body), usage, empty, about=about)
 
     def _named(self, body: bytes) -> bytes:
         """Put the name in that the client is to see."""
@@ -93,14 +96,17 @@ class RelayedPassage(msgspec.Struct, frozen=True, gc=False):
         return self._begin if streams else None
 
     def _begin(self, limit_bytes: int) -> AnswerStream:
-        format_, rename = self.call.format, self.terms.rename
+        format_, rename, members = self.call.format, self.terms.rename, self.call.members
         watch = WATCHES[format_]
         if watch.decoder is not None:
             return DecodedStream(watch, watch.decoder(limit_bytes), rename, limit_bytes)
         if self.unframed:
-            return RawStream(self.call.members)
+            return RawStream(members)
         if watch.media:
             return MediaEvents(limit_bytes)
         return RelayedStream(
-            withhold_usage=not self.call.envelope.wants_usage, rename=rename, limit_bytes=limit_bytes
+            withhold_usage=not self.call.envelope.wants_usage,
+            rename=rename,
+            limit_bytes=limit_bytes,
+            calls="tools" in members or "functions" in members,
         )

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.errors import GatewayError, UpstreamError
 from gateway.exchange import Call, Usage
+from gateway.formats.neutral.completion import NOTHING, About
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -40,7 +41,9 @@ class Whole(msgspec.Struct, frozen=True, gc=False):
     content_type: bytes | None = None
     """What it is, where it came as something else."""
     refusal: UpstreamError | None = None
-    """It tells, in the client's own format, that the prompt was not let through."""
+    """It tells that the prompt was not let through: in the client's own format; or, without a body, in one
+    that is of no use to the client, who gets an error instead."""
+    about: About = NOTHING
 
 
 class AnswerStream(Protocol):
@@ -49,6 +52,10 @@ class AnswerStream(Protocol):
     @property
     def usage(self) -> Usage | None:
         """The usage that was reported, the last one where there were several; None until then."""
+
+    @property
+    def about(self) -> About:
+        """Who answers, why the answer ended, in which class of service: as far as it was told until now."""
 
     @property
     def finished(self) -> bool:

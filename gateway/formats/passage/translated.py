@@ -11,6 +11,7 @@ from gateway.exchange import Call, Format, Usage
 from gateway.formats.gemini.answer import block_in
 from gateway.formats.neutral.check import check
 from gateway.formats.neutral.codec import Codec, Heading, StreamDecoder, StreamEncoder
+from gateway.formats.neutral.completion import About, about_of
 from gateway.formats.neutral.conversation import Conversation
 from gateway.formats.neutral.crossing import crossing_answer, crossing_event, crossing_request
 from gateway.formats.neutral.events import Ended, Event, Faulted, Finished, Opened, whole
@@ -89,15 +90,16 @@ class TranslatedPassage(msgspec.Struct, frozen=True, gc=False):
         A client gets a stream or none as it asked, whichever of them the upstream gave.
         """
         completion = read_whole(self.upstream, body)
+        about = about_of(completion)
         if (block := block_in(completion.extra)) is not None:
-            raise block
+            return Whole(b"", completion.usage, refusal=block, about=about)
         if not self.own:
             completion = crossing_answer(completion)
         if self.call.envelope.stream:
             written = self.client.stream_encoder(self.heading).encode(whole(completion))
         else:
             written = self.client.encode_answer(completion, self.heading)
-        return Whole(written, completion.usage, says_nothing(completion))
+        return Whole(written, completion.usage, says_nothing(completion), about=about)
 
     @property
     def stream(self) -> Callable[[int], AnswerStream] | None:
@@ -134,6 +136,11 @@ class TranslatedStream:
     def usage(self) -> Usage | None:
         """The usage that was reported, the last one where there were several; None until then."""
         return self._heard.usage
+
+    @property
+    def about(self) -> About:
+        """What the answer tells of itself."""
+        return self._heard.about()
 
     @property
     def finished(self) -> bool:
@@ -222,7 +229,8 @@ class TranslatedStream:
         return self.encoder.fail(heard.fault) if self._tells_faults else b""
 
 
-Decode = Callable[[bytes], tuple[bytes, Usage | None]]
+Decode = Callable[[bytes], tuple[bytes, Usage | None, str]]
+"""Gives the client's answer, what it used, and the name that it gives the model."""
 
 
 class ConvertedPassage(msgspec.Struct, frozen=True, gc=False):
@@ -237,7 +245,8 @@ class ConvertedPassage(msgspec.Struct, frozen=True, gc=False):
 
     def read(self, body: bytes) -> Whole:
         """Translate the answer; raises UpstreamError when it is none."""
-        return Whole(*self.decode(body))
+        written, usage, model = self.decode(body)
+        return Whole(written, usage, about=About(model))
 
 
 def _counting(call: Call, wire: Format, model: str) -> Passage:
@@ -247,8 +256,8 @@ def _counting(call: Call, wire: Format, model: str) -> Passage:
     members = encode_count(crossing_request(fitting), wire, model)
     sent = msgspec.structs.replace(call, format=wire, members=members, translated=True)
 
-    def decode(body: bytes) -> tuple[bytes, Usage | None]:
-        return encode_counted(decode_count(body, wire)), Usage()
+    def decode(body: bytes) -> tuple[bytes, Usage | None, str]:
+        return encode_counted(decode_count(body, wire)), Usage(), ""
 
     return ConvertedPassage(sent, dropped, decode)
 
@@ -257,7 +266,7 @@ def _vectors(call: Call, wire: Format, model: str) -> Passage:
     encode, decode_answer = _VECTORS[call.format]
     members, dropped = encode(call.members, wire)
 
-    def decode(body: bytes) -> tuple[bytes, Usage | None]:
+    def decode(body: bytes) -> tuple[bytes, Usage | None, str]:
         return decode_answer(body, wire, call.members, model)
 
     return ConvertedPassage(
@@ -266,7 +275,7 @@ def _vectors(call: Call, wire: Format, model: str) -> Passage:
 
 
 _Encode = Callable[[Mapping[str, msgspec.Raw], Format], tuple[dict[str, object], tuple[str, ...]]]
-_DecodeAnswer = Callable[[bytes, Format, Mapping[str, msgspec.Raw], str], tuple[bytes, Usage | None]]
+_DecodeAnswer = Callable[[bytes, Format, Mapping[str, msgspec.Raw], str], tuple[bytes, Usage | None, str]]
 
 _VECTORS: Mapping[Format, tuple[_Encode, _DecodeAnswer]] = {
     "embeddings": (encode_embedding_request, decode_embedding_answer),

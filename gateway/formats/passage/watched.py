@@ -14,6 +14,7 @@ from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import Framer, data_of, split_events
 from gateway.formats.framing.whole import is_damaged, is_object, is_whole_event
 from gateway.formats.neutral.codec import StreamDecoder
+from gateway.formats.neutral.completion import About
 from gateway.formats.passage.heard import Heard
 from gateway.formats.passage.watching import Watch
 
@@ -54,6 +55,11 @@ class DecodedStream:
     def usage(self) -> Usage | None:
         """The usage that was reported, the last one where there were several; None until then."""
         return self._listen().usage
+
+    @property
+    def about(self) -> About:
+        """What the answer tells of itself."""
+        return self._listen().about()
 
     @property
     def finished(self) -> bool:

@@ -19,7 +19,7 @@ from gateway.exchange import Usage
 from gateway.formats.errors import told
 from gateway.formats.errors.verdicts import fault
 from gateway.formats.neutral.codec import Heading
-from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob
+from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob, in_tier, tier_of
 from gateway.formats.neutral.conversation import Conversation
 from gateway.formats.neutral.parts import Part, Refusal, Text, ToolCall
 from gateway.formats.neutral.reading import read_answer
@@ -28,7 +28,7 @@ from gateway.formats.responses.items import framed, read_item, write_framed
 from gateway.formats.responses.output import Names, write_answer_items
 from gateway.formats.responses.request import encode_options
 from gateway.formats.responses.types import Answer, Content, Frame, Layout
-from gateway.formats.responses.usage import read_usage, write_usage
+from gateway.formats.responses.usage import SEARCH, is_billed, is_same, read_searches, read_usage, write_usage
 
 _CARRIED = frozenset({"id", "model", "created_at", "output", "status", "error", "incomplete_details"})
 
@@ -39,6 +39,9 @@ _FINISHES: Mapping[str, Finish] = {
     "steered": "pause",
 }
 """Why an answer is incomplete. A reason that is not here is some limit too."""
+
+CALLS = frozenset({"function_call", "custom_tool_call"})
+"""The kinds of items that call a tool of the client."""
 
 _UNFINISHED = frozenset({"queued", "in_progress", "cancelled"})
 """The states of an answer that has not ended. One of another format that told no reason is whole."""
@@ -111,10 +114,18 @@ def read_response(value: Any) -> Completion:
         id=answer.id or "",
         model=answer.model or "",
         created_unix_s=int(answer.created_at or 0),
-        usage=read_usage(answer.usage),
+        usage=read_metered(answer),
         service_tier=answer.service_tier or "",
         extra=read_extra(value),
     )
+
+
+def read_metered(answer: Answer) -> Usage | None:
+    """Read what an answer used, and in which class of service."""
+    items = [item for item in answer.output or () if isinstance(item, dict) and item.get("type") == SEARCH]
+    done = sum(is_billed(item.get("status"), item.get("action")) for item in items)
+    searches = read_searches(answer.usage, done, answer.tool_usage)
+    return in_tier(read_usage(answer.usage, searches), tier_of(answer.service_tier))
 
 
 def read_extra(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,16 +142,21 @@ def read_error(error: Any) -> UpstreamError:
 
 def finish_of(answer: Answer, parts: Sequence[Part]) -> tuple[Finish | None, str]:
     """Say why an answer ended, and in whose word; None for one that has not."""
-    if answer.status == "incomplete":
-        reason = (answer.incomplete_details and answer.incomplete_details.reason) or ""
+    reason = (answer.incomplete_details and answer.incomplete_details.reason) or ""
+    calls = any(isinstance(part, ToolCall) for part in parts)
+    refused = any(isinstance(part, Refusal) for part in parts)
+    return read_ending(answer.status, reason, calls=calls, refused=refused)
+
+
+def read_ending(status: str | None, reason: str, *, calls: bool, refused: bool) -> tuple[Finish | None, str]:
+    """Say why an answer ended, `reason` being why it is incomplete; what it holds is told beside."""
+    if status == "incomplete":
         return _FINISHES.get(reason, "length"), reason
-    if answer.status not in {None, "completed"}:
-        return None, answer.status or ""
-    if any(isinstance(part, ToolCall) for part in parts):
+    if status not in {None, "completed"}:
+        return None, status or ""
+    if calls:
         return "tool_calls", "completed"
-    if any(isinstance(part, Refusal) for part in parts):
-        return "refusal", "completed"
-    return "stop", "completed"
+    return ("refusal" if refused else "stop"), "completed"
 
 
 def _take_logprobs(frame: Frame) -> list[TokenLogprob]:
@@ -163,7 +179,7 @@ def encode_answer(completion: Completion, heading: Heading) -> bytes:
     _give_logprobs(output, choice)
     ending = write_ending(choice.finish, choice.finish_raw, output)
     usage = write_usage(completion.usage)
-    if is_own(completion.extra) and read_told_usage(completion.extra) == completion.usage:
+    if is_own(completion.extra) and is_same(read_told_usage(completion.extra), completion.usage):
         usage = completion.extra.get("usage")
     response = write_response(completion, heading) | ending | {"output": output, "usage": usage}
     return msgspec.json.encode(response)
@@ -176,7 +192,8 @@ def is_own(extra: Mapping[str, Any]) -> bool:
 
 def read_told_usage(extra: Mapping[str, Any]) -> Usage | None:
     """Read the usage object that came in this format: it may count what usage here does not."""
-    return read_usage(msgspec.convert({"usage": extra.get("usage")}, Answer).usage)
+    told = {name: extra.get(name) for name in ("usage", "service_tier")}
+    return read_metered(msgspec.convert(told, Answer))
 
 
 def write_response(completion: Completion, heading: Heading) -> dict[str, Any]:

@@ -33,11 +33,10 @@ from gateway.formats.neutral.events import (
     Opened,
 )
 from gateway.formats.neutral.parts import Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from gateway.formats.responses.answer import finish_of, read_error, read_extra
+from gateway.formats.responses.answer import CALLS, finish_of, read_error, read_extra, read_metered
 from gateway.formats.responses.content import read_citation, read_logprobs
 from gateway.formats.responses.items import kind_of, read_item
 from gateway.formats.responses.types import Answer, Chunk
-from gateway.formats.responses.usage import read_usage
 
 _decoder = msgspec.json.Decoder(Chunk)
 
@@ -49,7 +48,6 @@ class _Kind(msgspec.Struct):
 _kind = msgspec.json.Decoder(_Kind)
 
 _MESSAGE, _REASONING = "message", "reasoning"
-_CALLS = frozenset({"function_call", "custom_tool_call"})
 
 
 class _Growing:
@@ -141,7 +139,7 @@ class StreamReader:
             self._finish_item(index, item)
         for index in list(self._kinds):
             self._close(index)
-        usage = read_usage(answer.usage)
+        usage = read_metered(answer)
         if usage is not None:
             self._events.append(Metered(usage))
         finish, finish_raw = finish_of(answer, self._told)
@@ -153,7 +151,7 @@ class StreamReader:
     def failed(self, chunk: Chunk) -> None:
         """Take a failure; `response.failed` repeats what `error` has said."""
         response = chunk.response if isinstance(chunk.response, dict) else {}
-        usage = read_usage(msgspec.convert(response, Answer).usage)
+        usage = read_metered(msgspec.convert(response, Answer))
         if usage is not None:
             self._events.append(Metered(usage))
         error = response.get("error") or chunk.error or {"code": chunk.code, "message": chunk.message}
@@ -184,7 +182,7 @@ class StreamReader:
             return
         # What may have grown when the item is done is left out: it would be told twice.
         stripped = {name: item[name] for name in ("type", "id", "call_id", "name") if name in item}
-        _, parts, _ = read_item(stripped if kind in _CALLS or kind == _REASONING else item, "item")
+        _, parts, _ = read_item(stripped if kind in CALLS or kind == _REASONING else item, "item")
         self._open(index, 0, parts[0])
 
     def _open(self, index: int, inner: int, part: Part) -> _Growing:
@@ -229,7 +227,7 @@ class StreamReader:
 
     def arguments(self, chunk: Chunk) -> None:
         """Take arguments of a function, or the input of a custom tool."""
-        if self._kinds.get(chunk.output_index) in _CALLS:  # MCP calls have arguments too
+        if self._kinds.get(chunk.output_index) in CALLS:  # MCP calls have arguments too
             self._grow(self._item(chunk), chunk.delta, "arguments")
 
     def reasoning(self, chunk: Chunk) -> None:

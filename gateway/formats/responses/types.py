@@ -160,6 +160,8 @@ class UsageObject(msgspec.Struct):
     num_server_side_tools_used: Any = None
     num_sources_used: Any = None
     server_side_tool_usage_details: Any = None
+    tool_calls_details: Any = None
+    """Perplexity's."""
 
 
 class IncompleteDetails(msgspec.Struct):

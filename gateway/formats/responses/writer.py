@@ -41,7 +41,7 @@ from gateway.formats.responses.growing import (
     Output,
 )
 from gateway.formats.responses.output import Names, is_unspeakable, sealed_before, words_of
-from gateway.formats.responses.usage import write_usage
+from gateway.formats.responses.usage import is_same, write_usage
 
 
 class StreamWriter:
@@ -201,7 +201,7 @@ class StreamWriter:
         usage = write_usage(self._usage)
         # What began under a name of our own must not end under the upstream's.
         extra = event.extra if is_own(self._began.extra) else {}
-        if extra and read_told_usage(extra) == self._usage:
+        if extra and is_same(read_told_usage(extra), self._usage):
             usage = extra.get("usage")
         response = self._response(extra) | ending | {"output": self._output.items(), "usage": usage}
         self._output.say(f"response.{ending['status']}", {"response": response})

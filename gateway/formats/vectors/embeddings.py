@@ -209,9 +209,10 @@ _ENCODERS: Mapping[Format, Callable[[Texts], Written]] = {
 
 def decode_embedding_answer(
     body: bytes, wire: Format, members: Mapping[str, msgspec.Raw], model: str
-) -> tuple[bytes, Usage | None]:
+) -> tuple[bytes, Usage | None, str]:
     """Write an upstream's answer as OpenAI's; `members` are the client's request, `model` the name to show.
 
+    Returns it with its usage, and the upstream's name of the model.
     Raises Failed when it is not an answer, or has not one vector for each input. A usage that was not
     told is None, and 0 in the answer, because OpenAI's clients look for it.
     """
@@ -230,12 +231,12 @@ def decode_embedding_answer(
         "model": model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
-    return msgspec.json.encode(answer), found.usage
+    return msgspec.json.encode(answer), found.usage, found.model
 
 
 def read_vectors(body: bytes, wire: Format) -> Vectors:
     """Read the vectors of an answer in the format `wire`. Raises Failed."""
-    return Vectors(_READERS[wire](body), read_vector_usage(body, wire))
+    return Vectors(_READERS[wire](body), *read_vector_usage(body, wire))
 
 
 def pack(vector: list[float]) -> str:

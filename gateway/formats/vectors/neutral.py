@@ -31,3 +31,4 @@ class Vectors(msgspec.Struct, frozen=True, gc=False):
 
     vectors: list[list[float]]
     usage: Usage | None = None
+    model: str = ""

@@ -81,10 +81,11 @@ def _texts_of(seen: _Request) -> list[str]:
 
 def decode_rerank_answer(
     body: bytes, wire: Format, members: Mapping[str, msgspec.Raw], model: str
-) -> tuple[bytes, Usage | None]:
+) -> tuple[bytes, Usage | None, str]:
     """Write an upstream's answer in Cohere's shape, with the documents out of the client's own request.
 
-    `meta` has the tokens where Cohere's clients look, `usage` where Jina's do. Raises Failed.
+    `meta` has the tokens where Cohere's clients look, `usage` where Jina's do. Returns it with its usage, and
+    the upstream's name of the model. Raises Failed.
     """
     seen = _read(members)
     documents = seen.documents or []
@@ -98,9 +99,9 @@ def decode_rerank_answer(
             given = documents[item.index]
             result["document"] = {"text": given} if isinstance(given, str) else given
         results.append(result)
-    usage = read_vector_usage(body, wire)
+    usage, told = read_vector_usage(body, wire)
     answer: dict[str, object] = {"model": model, "results": results}
     if usage is not None:
         answer["meta"] = {"api_version": {"version": "2"}, "tokens": {"input_tokens": usage.input_tokens}}
         answer["usage"] = {"total_tokens": usage.input_tokens}
-    return msgspec.json.encode(answer), usage
+    return msgspec.json.encode(answer), usage, told

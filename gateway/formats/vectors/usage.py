@@ -1,4 +1,4 @@
-"""Read what embeddings and rankings used, out of any provider's answer.
+"""Read what embeddings and rankings used, and of which model they are, out of any provider's answer.
 
 The vectors are skipped, not decoded. Sources: API references of OpenAI, Cohere, Voyage, Jina, Google,
 AWS and Ollama (checked 2026-11); recorded answers of 9 hosts.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import msgspec
 
 from gateway.exchange import Format, Usage
-from gateway.formats.neutral.reading import MOST_TOKENS
+from gateway.formats.neutral.completion import MOST_CHARS
+from gateway.formats.neutral.reading import MOST_TOKENS, value_in
 
 Number = int | float
+_NULL = msgspec.Raw(b"null")
 
 
 class _Tokens(msgspec.Struct):
@@ -40,6 +42,7 @@ class _OpenAI(msgspec.Struct):
 
     usage: _Tokens | None = None
     meta: _Meta | None = None
+    model: msgspec.Raw = _NULL
 
 
 class _Google(msgspec.Struct, rename="camel"):
@@ -52,6 +55,7 @@ class _Titan(msgspec.Struct):
 
 class _Ollama(msgspec.Struct):
     prompt_eval_count: Number | None = None
+    model: msgspec.Raw = _NULL
 
 
 _openai = msgspec.json.Decoder(_OpenAI)
@@ -60,22 +64,28 @@ _titan = msgspec.json.Decoder(_Titan)
 _ollama = msgspec.json.Decoder(_Ollama)
 
 
-def read_vector_usage(body: bytes, wire: Format) -> Usage | None:
-    """Read the usage of an answer in the format `wire`; None when it tells none, or is no JSON object.
+def read_vector_usage(body: bytes, wire: Format) -> tuple[Usage | None, str]:
+    """Read the usage of an answer in the format `wire`, None when it tells none; and the model's name.
 
     Nobody tells of output tokens here. Units of search are counted as `searches`.
     """
     try:
         if wire == "gemini_embeddings":
             metadata = _google.decode(body).usage_metadata
-            return _usage(metadata.prompt_token_count if metadata else None)
+            return _usage(metadata.prompt_token_count if metadata else None), ""
         if wire == "titan_embeddings":
-            return _usage(_titan.decode(body).count)
+            return _usage(_titan.decode(body).count), ""
         if wire == "ollama_embeddings":
-            return _usage(_ollama.decode(body).prompt_eval_count)
-        return _openai_usage(_openai.decode(body))
+            local = _ollama.decode(body)
+            return _usage(local.prompt_eval_count), _name(local.model)
+        seen = _openai.decode(body)
+        return _openai_usage(seen), _name(seen.model)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return None, ""
+
+
+def _name(told: msgspec.Raw) -> str:
+    return (value_in(told) or "")[:MOST_CHARS]
 
 
 def _openai_usage(seen: _OpenAI) -> Usage | None:

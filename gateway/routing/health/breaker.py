@@ -64,6 +64,21 @@ class BreakerSettings(msgspec.Struct, frozen=True, gc=False):
     jitter: float = 0.2
 
 
+class BreakerStanding(msgspec.Struct, frozen=True, gc=False):
+    """How a breaker stands, for who looks on."""
+
+    state: State
+    since_s: float | None
+    """When it opened that was closed before; None: it is closed."""
+    why: str
+    """Why it opened last; empty: it is closed."""
+    tries_s: float | None
+    """From then on a call may try; None: any may, or one does already."""
+    calls: int
+    """In its window."""
+    failures: int
+
+
 class _Changes(CircuitBreakerListener):
     """Hands on the changes of state that pybreaker tells its listeners."""
 
@@ -88,6 +103,7 @@ class Breaker:
         "_place_ends_s",
         "_settings",
         "_share",
+        "_since_s",
         "_tell",
         "_ticket",
         "_until_s",
@@ -111,6 +127,7 @@ class Breaker:
         self._tell = tell
         self._machine = CircuitBreaker(listeners=[_Changes(self._note_state)])
         self._failed_in_a_row = 0
+        self._since_s = 0.0
         self._until_s = 0.0
         self._why = ""
         # Calls that try have numbers: `_first_ticket` is the first since it opened last, `_ticket` the
@@ -138,6 +155,14 @@ class Breaker:
         if self._share.may_try():
             return None
         return Obstacle("its circuit breaker is open, and it is another worker's turn to try")
+
+    def standing(self, now_s: float) -> BreakerStanding:
+        """Tell how it stands. Changes nothing."""
+        calls, failures = self.window.whole()
+        if self.is_closed:
+            return BreakerStanding("closed", None, "", None, calls, failures)
+        tries_s = max(self._until_s, now_s) if self.state == "open" else None
+        return BreakerStanding(self.state, self._since_s, self._why, tries_s, calls, failures)
 
     def admit(self, now_s: float) -> int:
         """Let a call try, where it is not closed: returns its ticket. 0: it may not."""
@@ -191,7 +216,7 @@ class Breaker:
 
     def opened_elsewhere(self, now_s: float, left_s: float, why: str) -> None:
         """Follow a breaker of the same deployment that has opened."""
-        self._begin_cool_down(now_s + left_s, why)
+        self._begin_cool_down(now_s, left_s, why)
 
     def closed_elsewhere(self) -> None:
         """Follow a breaker of the same deployment that has closed."""
@@ -217,11 +242,13 @@ class Breaker:
 
     def _open(self, now_s: float, why: str) -> None:
         cool_down_s = self._settings.cool_down_s * (1 + self._settings.jitter * (2 * self._draw() - 1))
-        self._begin_cool_down(now_s + cool_down_s, why)
+        self._begin_cool_down(now_s, cool_down_s, why)
         self._share.opened(cool_down_s, why)
 
-    def _begin_cool_down(self, until_s: float, why: str) -> None:
-        self._until_s, self._why = until_s, why
+    def _begin_cool_down(self, now_s: float, left_s: float, why: str) -> None:
+        if self.is_closed:
+            self._since_s = now_s
+        self._until_s, self._why = now_s + left_s, why
         self._first_ticket = self._ticket + 1
         self._machine.open()
 

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from math import ceil, inf
 from typing import Final
 
+import msgspec
+
 from gateway.errors import Cause
 from gateway.exchange import Headers
-from gateway.routing.health.breaker import Breaker, BreakerSettings, Obstacle, State
+from gateway.routing.health.breaker import Breaker, BreakerSettings, BreakerStanding, Obstacle, State
 from gateway.routing.health.gauges import Gauges, smoothed
 from gateway.routing.health.remaining import LONGEST_WAIT_S, told_by
 from gateway.routing.health.sharing import Alone, Share
 
-__all__ = ("BreakerSettings", "Health", "Obstacle", "Visit")
+__all__ = ("BreakerSettings", "Health", "Obstacle", "Standing", "Visit")
 
 _LONGEST_REST_S: Final = 3600.0
 _LONGEST_SPENT_S: Final = 1.0
@@ -27,8 +29,31 @@ _QUOTA_REST_S: Final = 60.0
 """An account without money is asked once a minute whether somebody has paid."""
 _SHORTEST_STREAM_S: Final = 0.05
 """What is over sooner after its first content came whole: it was generated before that."""
+_MEDIAN: Final = 50.0
+_SLOW: Final = 95.0
 _DEFAULTS: Final = BreakerSettings()
 _ALONE: Final = Alone()
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """How a deployment is doing, for who looks on. Of times, None: nothing is known."""
+
+    breaker: BreakerStanding
+    obstacle: Obstacle | None
+    """What keeps calls away now."""
+    rests_until_s: float | None
+    """It is left alone: it asked for that, or our account has nothing left. None: it is not."""
+    rest_why: str
+    spent_until_s: float | None
+    """Its answers say that a rate is used up until then. None: they do not."""
+    in_flight: int
+    first_token_s: float | None
+    """Smoothed, as are the next two."""
+    latency_s: float | None
+    tokens_per_s: float | None
+    first_token_p50_s: float | None
+    """Of the latest, as is the next."""
+    first_token_p95_s: float | None
 
 
 class Health(Gauges):
@@ -103,6 +128,24 @@ class Health(Gauges):
     def spent(self, now_s: float) -> None:
         """Leave it alone for a while: our account there has nothing left."""
         self._leave(_QUOTA_REST_S, now_s, "our account there has no quota left", "quota")
+
+    def standing(self, now_s: float) -> Standing:
+        """Tell how it is doing. Changes nothing but what `obstacle` does."""
+        obstacle = self.obstacle(now_s)
+        rests = self._rest_until_s > now_s
+        return Standing(
+            breaker=self.breaker.standing(now_s),
+            obstacle=obstacle,
+            rests_until_s=self._rest_until_s if rests else None,
+            rest_why=self._rest_why if rests else "",
+            spent_until_s=self._spent_until_s if self._spent_until_s > now_s else None,
+            in_flight=self.in_flight,
+            first_token_s=self.first_token_s,
+            latency_s=self.latency_s,
+            tokens_per_s=self.tokens_per_s,
+            first_token_p50_s=self.percentile_s(_MEDIAN),
+            first_token_p95_s=self.percentile_s(_SLOW),
+        )
 
     def _leave(self, seconds: float, now_s: float, why: str, cause: Cause) -> None:
         until_s = now_s + min(seconds, _LONGEST_REST_S)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from gateway.errors import ConfigError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `versions/`; written here so that the check needs no Alembic."""
 
 VERSION_TABLE = "forebay_schema"

@@ -17,7 +17,8 @@ from harness import targets
 from harness.answers import Kind
 from harness.children import HOST, LOAD_CPU, BenchError, Child
 from harness.chunks import chunk_rows
-from harness.limits import admission_rows, redis
+from harness.ledger import aside, booking_rows, keeping_up_rows, metering
+from harness.limits import admission_rows, open_entrance, redis
 from harness.load import Effort, Rounds, compare, flooded, put_load
 from harness.planning import plan_rows
 from harness.table import Row
@@ -346,6 +347,30 @@ def limits(bench: Bench) -> list[Row]:
     return [row, *admission_rows(bench.folder)]
 
 
+def ledger(bench: Bench) -> list[Row]:
+    """What metering costs a call, and calls a second with it, against without; whether the meter keeps up."""
+    with bench.gateway() as (free, _):
+        pair = targets.gateway(bench.upstream_port, bench.folder / "metered", ledger=True)
+        with started(pair) as (target, child), aside(child) as engine:
+            metered = replace(target, name="Forebay, metered")
+            seen = compare([free, metered], "json", bench.effort(CONNECTIONS))
+            own, engines = (one.memory_info().rss for one in (child.process, engine))
+    ratio = seen[metered.name].per_s / seen[free.name].per_s
+    what = "calls on one core with the ledger, against without (in place of the floor)"
+    shown = f"{ratio:.0%}".replace("%", " %")
+    rows = [Row(what, _rate(seen[free.name]), _rate(seen[metered.name]), shown, ">= 90 %", ratio >= 0.9)]
+    memory = f"{own / 1e6:.0f} MB"
+    rows.append(
+        Row("memory of the metered gateway, beside its ClickHouse", f"{engines / 1e6:.0f} MB", memory)
+    )
+    _, plan_call = open_entrance(bench.folder / "readers")
+    rows += booking_rows(bench.folder, plan_call().demand.signals.readers)
+    state = bench.folder / "keeping-up" / "state"
+    targets.gateway(bench.upstream_port, state.parent, ledger=True)  # for its configuration
+    with metering(state):
+        return [*rows, *keeping_up_rows(state)]
+
+
 def flood(bench: Bench) -> list[Row]:
     """What one tenant's calls take longer while another one goes on asking beyond its limit."""
     target, child = bench.start_gateway(bench.upstream_port, bench.folder)
@@ -395,4 +420,5 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "plan": plan,
     "limits": limits,
     "flood": flood,
+    "ledger": ledger,
 }

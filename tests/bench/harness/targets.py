@@ -116,7 +116,9 @@ def floor(upstream_port: int, folder: Path, name: str = "floor") -> tuple[Target
     return Target(name, port, asks), Child(argv, SERVER_CPU, folder / f"{name}.log", env, BENCH)
 
 
-def gateway(upstream_port: int, folder: Path, redis_url: str = "") -> tuple[Target, Child]:
+def gateway(
+    upstream_port: int, folder: Path, redis_url: str = "", *, ledger: bool = False
+) -> tuple[Target, Child]:
     """The gateway with one key and a route for each kind of answer; `BenchError` if there is none.
 
     With a Redis it has six limits that hold for every call, and room for all.
@@ -126,6 +128,8 @@ def gateway(upstream_port: int, folder: Path, redis_url: str = "") -> tuple[Targ
     key = f"bench-{secrets.token_hex(16)}"
     config, port = folder / "config", free_port()
     write_gateway_config(config, upstream_port, key, redis_url)
+    place = config / "routing.yaml"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"ledger": {"enabled": ledger}}))
     argv = [
         sys.executable,
         "-m",

@@ -11,14 +11,15 @@ import pytest
 from unit.stand_ins import CALLER, call, candidate, entrance, plan_of, record, target
 
 from gateway.admission.entrance import Entrance
+from gateway.admission.lease import CallLease
 from gateway.errors import BadRequest, BudgetExceeded, Denied, QuotaExceeded
-from gateway.exchange import Attempt, Call, Price, Record, Usage
+from gateway.exchange import Attempt, Call, Price, Rates, Record, Schedule, Usage
 from gateway.quotas.counting import Ask, Meter
 from gateway.quotas.periods import Period
 from gateway.quotas.rules import Line, Metric, Rule, Scope
 
 USD = 1_000_000_000
-PRICE = Price(1000 * USD, 1000 * USD, 1000 * USD, 1000 * USD)
+PRICE = Price.flat("p1", Rates.plain(1000 * USD, 1000 * USD))
 """A thousand dollars for a million tokens: a tenth of a cent each."""
 EACH_NANOUSD = USD // 1000
 
@@ -36,11 +37,11 @@ def budget(limit_nanousd: int, **settings: Any) -> Rule:
     return rule("money", month, kind="budget", **settings)
 
 
-def admitted(at: Entrance, asked: Call) -> tuple[Call, Record]:
+def admitted(at: Entrance, asked: Call, price: Price = PRICE) -> tuple[Call, Record]:
     """Let a call in at a priced target; the call that goes on, and its record."""
     seen = record(model="fast")
     priced = candidate(target("one"))
-    deployment = msgspec.structs.replace(priced.deployment, price=PRICE)
+    deployment = msgspec.structs.replace(priced.deployment, price=price)
     plan = plan_of(asked, msgspec.structs.replace(priced, deployment=deployment))
     return asyncio.run(at.admit(plan, seen)), seen
 
@@ -225,3 +226,41 @@ def test_a_target_without_a_price_does_not_hide_what_a_later_one_costs() -> None
     assert asyncio.run(enlarged())
     lease.settle([Attempt("two", "fast", 0.0, usage=Usage(40, 60), price=PRICE)])
     assert taken(at) == [100 * EACH_NANOUSD]
+
+
+IN_CLASSES = Price(
+    "p1",
+    PRICE.standard,
+    {
+        "priority": Schedule(Rates.plain(2000 * USD, 2000 * USD)),
+        "fast": Schedule(Rates.plain(6000 * USD, 6000 * USD)),
+        "flex": Schedule(Rates.plain(500 * USD, 500 * USD)),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("members", "times"),
+    [
+        ({}, 1),
+        ({"service_tier": "default"}, 1),
+        ({"service_tier": "scale"}, 1),
+        ({"service_tier": "priority"}, 2),
+        ({"service_tier": "flex"}, 0.5),
+        ({"service_tier": "auto"}, 6),
+    ],
+)
+def test_what_is_reserved_is_what_the_class_costs_that_is_asked_for(
+    members: dict[str, Any], times: float
+) -> None:
+    at = entrance(budget(100 * USD))
+    _, seen = admitted(at, call(max_tokens=100, **members), IN_CLASSES)
+    lease = seen.lease
+    assert isinstance(lease, CallLease)
+    planned = lease.planned
+    assert planned.nanousd == taken(at)[0] == planned.tokens * EACH_NANOUSD * times
+    # Also what an attempt costs that comes later, and one of which nobody can say what it used.
+    assert lease.has_room(IN_CLASSES)
+    assert not lease.has_room(IN_CLASSES)
+    lease.settle([Attempt("one", "fast", 0.0, transcript=str, price=IN_CLASSES)])
+    assert taken(at) == [planned.nanousd]

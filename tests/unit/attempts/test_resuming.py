@@ -30,7 +30,7 @@ from unit.stand_ins import STREAM, WHOLE
 from unit.stand_ins import call as call_of
 
 from gateway.errors import StoreDown
-from gateway.exchange import Attempt, Facts, Price
+from gateway.exchange import Attempt, Facts, Price, Rates
 from gateway.routing.routes import Limits, StreamTerms
 
 CONTINUE, RESTART = StreamTerms("continue"), StreamTerms("restart")
@@ -138,7 +138,9 @@ def test_targets_of_fallbacks_may_go_on_too() -> None:
 @pytest.mark.parametrize("limits", [Limits(deadline_s=1.0), Limits(cost_nanousd=1000)])
 def test_a_call_without_time_or_money_left_is_not_gone_on_with(limits: Limits) -> None:
     async def scene() -> None:
-        price = Price(0, 10_000_000, 0, 0)  # 640 nano-USD for an answer of the length that is expected
+        price = Price.flat(
+            "p1", Rates.plain(0, 10_000_000)
+        )  # 640 nano-USD for an answer of the length that is expected
         first = Upstream("first", BROKEN, cost_nanousd=640, price=price)
         second = Upstream("second", Script(*REST), price=price)
         of, seen = call(stream=True), record()

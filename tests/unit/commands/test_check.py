@@ -81,6 +81,14 @@ def test_a_price_that_decides_and_is_not_known_is_named(place: Path) -> None:
     assert all("beta has no known price for big" in text for text in told)
 
 
+def test_a_price_that_is_only_the_declared_default_is_named(place: Path) -> None:
+    default = "unknown: {input_usd_per_mtok: 1, output_usd_per_mtok: 1}\n"
+    told = hinted(place, prices=PRICES.replace("beta/big", "beta/other") + default)
+    assert told
+    assert all("no known price" in text and "`unknown` of prices.yaml counts" in text for text in told)
+    assert any(text.startswith("route thrifty: beta has no known price for big") for text in told)
+
+
 def test_a_rule_that_is_always_preceded_is_named(place: Path) -> None:
     shadowed = ROUTING.replace("when: {headers: {x-team: labs}}", "when: {tags: [gold], stream: true}")
     (told,) = hinted(place, shadowed)

@@ -16,7 +16,7 @@ from gateway.commands.compare import Report, compare, run
 from gateway.compose.reading import load_config
 from gateway.compose.rehearsal import rehearse
 from gateway.errors import ConfigError
-from gateway.exchange import Attempt, Moment, Price, Record, Usage
+from gateway.exchange import Attempt, Moment, Price, Rates, Record, Usage
 from gateway.routing.decisions import Decision, decision_of
 from gateway.stages.plan import make_plan
 
@@ -31,7 +31,9 @@ def recorded(place: Path, model: str = "auto", call_id: str = "call_1", **more: 
     call = call_of(Asked(body=body, **more), config)
     record = Record(call_id, "chat", 0.0, model=model, status=200, ending="finished")
     record.plan = make_plan(call, rehearse(config), Moment(0.0, 0.0, lambda: 0.5))
-    record.attempts = [Attempt("alpha", "big", 0.0, usage=Usage(1000, 1000), price=Price(1, 1, 1, 1))]
+    record.attempts = [
+        Attempt("alpha", "big", 0.0, usage=Usage(1000, 1000), price=Price.flat("p1", Rates.plain(1, 1)))
+    ]
     kept = decision_of(record, 1.0, datetime(2026, 11, 21, tzinfo=UTC).timestamp())
     return msgspec.json.decode(msgspec.json.encode(kept), type=Decision)
 

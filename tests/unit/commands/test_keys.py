@@ -92,6 +92,22 @@ def test_a_key_can_be_made_for_a_team(store: MemoryKeyStore, forebay: Command) -
     assert f"Key {only_key(store).id} of team search of tenant acme for *" in said
 
 
+def test_a_key_can_be_an_admins(store: MemoryKeyStore, forebay: Command) -> None:
+    said = forebay("create", "--tenant", "acme", "--admin")
+    assert only_key(store).admin
+    assert "It sees the usage of all tenants." in said
+    assert forebay("list").splitlines()[1].split()[-2:] == ["yes", "active"]
+    assert json.loads(forebay("list", "--format", "json"))[0]["admin"] is True
+    [secret] = plain_keys(forebay("rotate", only_key(store).id))
+    assert next(key for key in store.list() if key.digest == digest_of(secret)).admin
+
+
+def test_a_key_is_no_admins_unless_that_is_asked_for(store: MemoryKeyStore, forebay: Command) -> None:
+    assert "all tenants" not in forebay("create", "--tenant", "acme")
+    assert not only_key(store).admin
+    assert forebay("list").splitlines()[1].split()[-2:] == ["no", "active"]
+
+
 @pytest.mark.parametrize("team", ["x" * 129, "two words", "süd", "a\n"])
 def test_a_team_that_no_limit_could_name_is_refused(
     store: MemoryKeyStore, forebay: Command, team: str
@@ -139,7 +155,17 @@ def test_list_shows_each_keys_state(store: MemoryKeyStore, forebay: Command) -> 
         written = {"team": "search", "created_unix_s": number, **fields}
         store.add(StoredKey(f"key_{number}", "acme", digest, ("*",), "n", **written))
     lines = forebay("list", "--tenant", "acme").splitlines()
-    assert lines[0].split() == ["ID", "TENANT", "TEAM", "NAME", "ROUTES", "CREATED", "EXPIRES", "STATE"]
+    assert lines[0].split() == [
+        "ID",
+        "TENANT",
+        "TEAM",
+        "NAME",
+        "ROUTES",
+        "CREATED",
+        "EXPIRES",
+        "ADMIN",
+        "STATE",
+    ]
     assert lines[1].split() == [
         "key_0",
         "acme",
@@ -148,6 +174,7 @@ def test_list_shows_each_keys_state(store: MemoryKeyStore, forebay: Command) -> 
         "*",
         "1970-01-01T00:00:00Z",
         "never",
+        "no",
         "active",
     ]
     assert [line.split()[-1] for line in lines[1:]] == ["active", "revoked", "expired"]

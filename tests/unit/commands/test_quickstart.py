@@ -12,7 +12,8 @@ import pytest
 
 from gateway.commands.quickstart import FILE, quickstart_key, welcome
 from gateway.config.resolve import Resolved
-from gateway.identity.keys import digest_of, is_well_formed
+from gateway.identity.keys import digest_of, is_well_formed, mint_key
+from gateway.stores import StoredKey
 from gateway.stores.keys_sql import SqlKeyStore
 
 TENANTS = {"acme": ("*",), "default": ("*",)}
@@ -32,6 +33,7 @@ def test_the_first_start_makes_a_key_that_only_its_owner_can_read(store: SqlKeyS
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
     (stored,) = store.list()
     assert (stored.tenant, stored.digest, stored.routes) == ("default", digest_of(key), ("*",))
+    assert stored.admin
 
 
 def test_the_next_start_shows_the_same_key(store: SqlKeyStore, tmp_path: Path) -> None:
@@ -46,6 +48,19 @@ def test_a_key_that_no_longer_works_is_replaced(store: SqlKeyStore, tmp_path: Pa
     assert second != first
     (tmp_path / FILE).write_text("not a key of ours\n")
     assert quickstart_key(store, TENANTS, tmp_path) not in {first, second}
+
+
+def test_a_key_from_before_there_were_admins_works_on_and_a_new_one_is_shown(
+    store: SqlKeyStore, tmp_path: Path
+) -> None:
+    store.migrate()
+    before = mint_key()
+    store.add(StoredKey("key_1", "default", digest_of(before), ("*",), name="", created_unix_s=1))
+    (tmp_path / FILE).write_text(f"{before}\n")
+    after = quickstart_key(store, TENANTS, tmp_path)
+    assert after != before
+    assert quickstart_key(store, TENANTS, tmp_path) == after
+    assert [(stored.admin, stored.revoked) for stored in store.list()] == [(False, False), (True, False)]
 
 
 def test_without_a_default_tenant_the_first_one_pays(store: SqlKeyStore, tmp_path: Path) -> None:

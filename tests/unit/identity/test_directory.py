@@ -55,6 +55,14 @@ def test_a_key_stands_for_all_that_its_tenant_is() -> None:
     assert known.identify(SECRET, 0) is found
 
 
+def test_only_an_admins_key_stands_for_an_admin() -> None:
+    acme = Caller("acme", "", (("*",),))
+    for admin in (True, False):
+        found = KeyDirectory([key(admin=admin)], {"acme": acme}, None).identify(SECRET, 0)
+        assert found is not None
+        assert (found.admin, found.tenant) == (admin, "acme")
+
+
 def test_a_key_stands_for_a_call_of_its_team() -> None:
     acme = Caller("acme", "", (("*",),), timezone="Europe/Berlin")
     found = KeyDirectory([key(team="search")], {"acme": acme}, None).identify(SECRET, 0)

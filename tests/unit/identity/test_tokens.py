@@ -116,6 +116,7 @@ def issuer(server: KeyServer, **fields: object) -> SimpleNamespace:
         "tenant_claim": "tenant",
         "routes_claim": "",
         "team_claim": "",
+        "admin_claim": "",
     }
     return SimpleNamespace(**settings | fields)
 
@@ -300,6 +301,14 @@ def test_the_routes_claim_narrows(server: KeyServer, claim: object, globs: tuple
 def test_the_team_claim_names_the_team(server: KeyServer, claim: object, team: str) -> None:
     assert identify(verifier(server, team_claim="team"), token(server, team=claim)).team == team
     assert identify(verifier(server), token(server, team=claim)).team == ""
+
+
+@pytest.mark.parametrize("claim", [True, False, None, "true", "false", 1, [True], {"admin": True}])
+def test_the_admin_claim_makes_an_admin_where_it_is_true(server: KeyServer, claim: object) -> None:
+    shown = token(server, admin=claim)
+    assert identify(verifier(server, admin_claim="admin"), shown).admin is (claim is True)
+    assert identify(verifier(server), shown).admin is False
+    assert identify(verifier(server, admin_claim="other"), shown).admin is False
 
 
 def test_long_teams_are_cut_and_stay_apart(server: KeyServer) -> None:

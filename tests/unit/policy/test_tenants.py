@@ -71,6 +71,14 @@ def test_what_rules_queues_and_limits_ask_of_a_tenant_is_there(compiled):
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "admin"), [("", False), (", admin: true", True), (", admin: false", False)]
+)
+def test_a_key_may_be_an_admins(compiled, written, admin):
+    text = f"tenants: {{t: {{keys: [{{id: ci, digest: sha256:{A}{written}}}]}}}}"
+    assert compiled(text).keys == (StaticKey("ci", "t", bytes.fromhex(A), ("*",), None, admin=admin),)
+
+
 def test_a_key_may_be_a_teams(compiled):
     text = f"tenants: {{t: {{keys: [{{id: ci, digest: sha256:{A}, team: search}}]}}}}"
     assert compiled(text).keys == (StaticKey("ci", "t", bytes.fromhex(A), ("*",), None, team="search"),)

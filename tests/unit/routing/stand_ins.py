@@ -8,7 +8,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from gateway.exchange import Caller, Facts, Feature, Format, Moment, Price
+from gateway.exchange import Caller, Facts, Feature, Format, Moment, Price, Rates
 from gateway.routing.choice import Demand
 from gateway.routing.health.health import Obstacle
 from gateway.routing.routes import Candidate, Limits, Target
@@ -118,4 +118,4 @@ def names(candidates: Iterable[Candidate]) -> list[str]:
 
 def price(input_usd: float, output_usd: float) -> Price:
     """A price in dollars for a million tokens."""
-    return Price(round(input_usd * 1e9), round(output_usd * 1e9), 0, 0)
+    return Price.flat("p1", Rates.plain(round(input_usd * 1e9), round(output_usd * 1e9), 0, 0))

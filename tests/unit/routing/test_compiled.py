@@ -153,6 +153,8 @@ def test_every_step_hedge_and_target_beside_arrives(tmp_path: Path) -> None:
     assert sent.canary.watch.rolled_back(0.0) == ""
     assert sent.shadow is not None
     assert (sent.shadow.target.model, sent.shadow.share, sent.shadow.compare) == ("fast", 0.25, True)
+    beside = {id(sent.canary.target), id(sent.shadow.target), *map(id, others.targets)}
+    assert {id(target) for target in sent.everywhere} == beside | set(map(id, sent.targets))
 
 
 def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:

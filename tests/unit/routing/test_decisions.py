@@ -11,7 +11,7 @@ from unit.routing import stand_ins
 from unit.stand_ins import CALLER, READERS, call
 
 from gateway.errors import Forbidden, NoTarget
-from gateway.exchange import Attempt, Price, Record, Usage
+from gateway.exchange import Attempt, Price, Rates, Record, Usage
 from gateway.routing.choice import Choice, Demand, LeftOut
 from gateway.routing.decisions import (
     COMPACT_BYTES,
@@ -49,7 +49,7 @@ def planned(candidates: int = 2, left_out: int = 1, rule: str = "", **more: Any)
         Attempt("b0", "m", 10.0, seconds=0.5, cause="upstream_timeout"),
         Attempt("b1", "m", 10.5, "next", 0.25, 0.125, usage=Usage(1000, 10, cached_tokens=5)),
     ]
-    record.attempts[1].price = Price(2_000_000, 4_000_000, 2_000_000, 0)
+    record.attempts[1].price = Price.flat("p1", Rates.plain(2_000_000, 4_000_000, 2_000_000, 0))
     return record
 
 

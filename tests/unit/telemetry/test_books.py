@@ -140,6 +140,15 @@ def test_without_reported_usage_the_tokens_are_counted(ending: Any) -> None:
     assert line["input_tokens"] == 1 + 4  # "hi", and what a template adds to a message
 
 
+def test_what_is_counted_keeps_its_class_of_service() -> None:
+    ended = record(status=200, ending="finished", call=call())
+    ended.attempts = tried(transcript=lambda: "word", tier="priority")
+    entered(ended)
+    usage = ended.attempts[0].usage
+    assert usage is not None
+    assert (usage.origin, usage.tier) == ("counted", "priority")
+
+
 @pytest.mark.parametrize("ending", ["refused", "failed", "bug"])
 def test_what_generated_nothing_is_not_counted(ending: Any) -> None:
     (line,) = entered(record(status=400, ending=ending, call=call(), attempts=tried()))

@@ -99,7 +99,7 @@ def _tokens(usage: dict[str, Any] | None) -> Tokens | None:
     return Tokens(
         given,
         taken,
-        count(cached or usage.get("cache_read_input_tokens") or usage.get("num_cached_tokens")),
+        min(given, count(cached or usage.get("cache_read_input_tokens") or usage.get("num_cached_tokens"))),
         count(prompt.get("cache_write_tokens") or usage.get("cache_creation_input_tokens")),
         reasoning,
     )

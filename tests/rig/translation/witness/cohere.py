@@ -53,7 +53,9 @@ def stream(body: bytes) -> Facts:
 def _tokens(usage: dict[str, Any] | None) -> Tokens | None:
     if not usage:
         return None
-    tokens = usage.get("tokens") or usage["billed_units"]
+    if billed := usage.get("billed_units"):
+        return Tokens(count(billed.get("input_tokens")), count(billed.get("output_tokens")), 0, 0, 0)
+    tokens = usage["tokens"]
     return Tokens(
         count(tokens.get("input_tokens"), tokens.get("image_tokens")),
         count(tokens.get("output_tokens")),

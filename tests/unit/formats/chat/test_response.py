@@ -22,12 +22,12 @@ def answer(*choices: Any, **members: Any) -> bytes:
 
 
 def test_the_usage_of_an_answer() -> None:
-    assert decode_answer(ANSWER) == (Usage(3, 2), False)
+    assert decode_answer(ANSWER)[:2] == (Usage(3, 2), False)
 
 
 @pytest.mark.parametrize("members", [{}, {"usage": None}, {"usage": "many"}])
 def test_an_answer_without_usage_is_an_answer(members: dict[str, Any]) -> None:
-    assert decode_answer(answer({"text": "x"}, **members)) == (None, False)
+    assert decode_answer(answer({"text": "x"}, **members))[:2] == (None, False)
 
 
 SAID: list[dict[str, Any]] = [
@@ -55,13 +55,13 @@ UNSAID: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("choice", SAID)
 def test_an_answer_that_says_something_is_not_empty(choice: dict[str, Any]) -> None:
-    assert decode_answer(answer(choice)) == (None, False)
-    assert decode_answer(answer(*UNSAID, choice)) == (None, False)
+    assert decode_answer(answer(choice))[:2] == (None, False)
+    assert decode_answer(answer(*UNSAID, choice))[:2] == (None, False)
 
 
 @pytest.mark.parametrize("choice", UNSAID)
 def test_an_answer_that_only_came_to_its_end_is_empty(choice: dict[str, Any]) -> None:
-    assert decode_answer(answer(choice)) == (None, True)
+    assert decode_answer(answer(choice))[:2] == (None, True)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"choices": []}', b'{"choices": null}', b' {"object": "list"} \n'])

@@ -124,3 +124,11 @@ def test_numbers_nobody_can_have_used_are_not_entered(field: str, nonsense: floa
 )
 def test_what_only_single_hosts_tell_is_read_where_it_is_a_number(told: dict[str, Any], read: Usage) -> None:
     assert usage_of({"prompt_tokens": 9, "completion_tokens": 3} | told) == read
+
+
+def test_no_more_is_cached_than_was_read() -> None:
+    cached = {"prompt_tokens_details": {"cached_tokens": 161}}
+    azure: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 15, **cached}
+    assert usage_of(azure) == Usage(7, 8, cached_tokens=7)
+    assert usage_of(azure | {"total_tokens": None}) == Usage(7, 8, cached_tokens=7)
+    assert usage_of(azure | {"total_tokens": 7 + 8 + 161}) == Usage(168, 8, cached_tokens=161)

@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import Broken, Failed
 from gateway.exchange import Usage
 from gateway.formats.cohere.codec import CODEC
+from gateway.formats.cohere.types import Tokens
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish
 from gateway.formats.neutral.conversation import Conversation
@@ -82,16 +83,48 @@ def message(*parts: Any, **members: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_tokens_are_what_was_computed_not_what_is_billed(
+def test_tokens_are_what_was_computed_where_nothing_was_billed(
     tokens: Any, expected: Usage | None, stream: bool
 ) -> None:
-    usage = {"tokens": tokens, "billed_units": {"input_tokens": 1, "output_tokens": 1}}
-    if stream:
-        seen = join(streamed(TEXT, {**END, "delta": {"finish_reason": "COMPLETE", "usage": usage}}))
-    else:
-        seen = answered({**message(), "usage": usage})
+    seen = with_usage({"tokens": tokens, "billed_units": {"search_units": 1}}, stream=stream)
     assert seen.usage == expected
-    assert seen.extra == {"billed_units": {"input_tokens": 1, "output_tokens": 1}}
+    assert seen.extra == {"billed_units": {"search_units": 1}}
+
+
+def with_usage(usage: dict[str, Any], *, stream: bool) -> Completion:
+    if stream:
+        return join(streamed(TEXT, {**END, "delta": {"finish_reason": "COMPLETE", "usage": usage}}))
+    return answered({**message(), "usage": usage})
+
+
+COMPUTED = {"input_tokens": 501, "output_tokens": 86, "image_tokens": 518, "reasoning_tokens": 28}
+
+
+@pytest.mark.parametrize(
+    ("billed", "tokens", "expected"),
+    [
+        ({"input_tokens": 57, "output_tokens": 20.0}, None, Usage(57, 20)),
+        ({"input_tokens": 522, "output_tokens": 63}, COMPUTED, Usage(522, 63, image_input_tokens=518)),
+        ({"input_tokens": 8, "output_tokens": 0}, COMPUTED, Usage(8, 0, image_input_tokens=8)),
+        ({"input_tokens": 8}, COMPUTED, Usage(8, 86, image_input_tokens=8)),
+        ({"input_tokens": 8, "output_tokens": 2, "search_units": 3}, None, Usage(8, 2, searches=3)),
+        ({"input_tokens": -1, "output_tokens": 1e300}, None, None),
+        (
+            {"input_tokens": "many"},
+            COMPUTED,
+            Usage(1019, 86, cached_tokens=144, reasoning_tokens=28, image_input_tokens=518),
+        ),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_billed_is_booked_and_what_was_computed_goes_to_clients_of_this_format(
+    billed: Any, tokens: Any, expected: Usage | None, stream: bool
+) -> None:
+    usage = {"tokens": tokens, "billed_units": billed, "cached_tokens": 144}
+    seen = with_usage(usage, stream=stream)
+    assert seen.usage == expected
+    again = json.loads(CODEC.encode_answer(seen, HEADING))
+    assert again["usage"] == {name: value for name, value in usage.items() if value is not None}
 
 
 @pytest.mark.parametrize(
@@ -261,7 +294,16 @@ def test_what_is_no_answer_has_failed(body: bytes) -> None:
             ),
             id="x",
             usage=Usage(10, 5, cached_tokens=4, reasoning_tokens=1, image_input_tokens=2),
-            extra={"billed_units": {"input_tokens": 1}},
+        ),
+        Completion(
+            (Choice((Text("a"),), "stop", "COMPLETE"),),
+            id="x",
+            usage=Usage(2, 1),
+            extra={
+                "billed_units": {"input_tokens": 2, "output_tokens": 1},
+                "tokens": Tokens(10, 5, reasoning_tokens=1),
+                "cached_tokens": 4,
+            },
         ),
         Completion((Choice((), "stop", "COMPLETE"),), id="x"),
     ],

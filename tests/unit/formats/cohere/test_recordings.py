@@ -114,7 +114,7 @@ def test_a_stream_says_what_is_on_the_wire(recording: Recording) -> None:
     if "error" not in end:
         assert joined.choices[0].finish_raw == end["finish_reason"]
         assert joined.usage is not None
-        assert joined.usage.output_tokens == end["usage"]["tokens"]["output_tokens"]
+        assert joined.usage.output_tokens == end["usage"]["billed_units"]["output_tokens"]
 
 
 @pytest.mark.parametrize("recording", parameters(STREAMS))

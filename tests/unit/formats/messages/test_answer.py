@@ -191,7 +191,14 @@ def test_usage_is_counted_as_each_side_counts() -> None:
     }
     completion = read(usage=told)
     assert completion.usage == Usage(
-        240, 50, cached_tokens=200, cache_write_tokens=30, cache_write_1h_tokens=20, reasoning_tokens=40
+        240,
+        50,
+        cached_tokens=200,
+        cache_write_tokens=30,
+        cache_write_1h_tokens=20,
+        reasoning_tokens=40,
+        searches=2,
+        tier="priority",
     )
     assert completion.service_tier == "priority"
     assert json.loads(CODEC.encode_answer(completion, HEADING))["usage"] == told

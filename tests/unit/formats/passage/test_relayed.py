@@ -13,6 +13,7 @@ from unit.stand_ins import call
 
 from gateway.errors import BadAnswer, Broken, Failed, Filtered, Overloaded, QuotaSpent, RateLimited
 from gateway.exchange import Format, Usage
+from gateway.formats.neutral.completion import About
 from gateway.formats.passage.relayed import RelayedPassage, relayed
 from gateway.formats.passage.seam import AnswerStream, Terms, Whole
 from gateway.formats.passage.watching import WATCHES
@@ -75,7 +76,9 @@ def begun(format_: Format, rename: str | None = None, **members: Any) -> AnswerS
 def test_a_whole_answer_passes_unchanged_and_its_usage_is_read(format_: Format) -> None:
     value, usage = WHOLE[format_]
     body = json.dumps(value, indent=1).encode()
-    assert passage(format_).read(body) == Whole(body, usage)
+    named = "up" if {"model", "modelVersion"} & set(value) else ""
+    finish = "tool_calls" if format_ == "responses" else ""
+    assert passage(format_).read(body) == Whole(body, usage, about=About(named, finish))
 
 
 @pytest.mark.parametrize("format_", ["chat", "messages", "responses", "gemini", "embeddings"])
@@ -164,6 +167,19 @@ def test_a_blocked_prompt_is_passed_on_as_it_was_told_beside_what_it_means() -> 
     answer = passage("gemini").read(body)
     assert answer.body == body
     assert isinstance(answer.refusal, Filtered)
+    assert answer.usage is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_blocked_prompt_tells_its_tokens(*, stream: bool) -> None:
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "gemini-3-pro"}
+    used = {"promptTokenCount": 12, "trafficType": "ON_DEMAND_PRIORITY"}
+    body = json.dumps(blocked | {"usageMetadata": used}).encode()
+    answer = passage("gemini", stream=stream).read(body)
+    assert answer.body == (b"" if stream else body)
+    assert isinstance(answer.refusal, Filtered)
+    assert answer.usage == Usage(12, tier="priority")
+    assert answer.about == About("gemini-3-pro", "content_filter", "priority")
 
 
 def test_a_page_is_no_transcript() -> None:

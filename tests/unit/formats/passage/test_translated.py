@@ -175,8 +175,21 @@ def test_an_answer_without_a_word_is_empty() -> None:
 
 
 def test_a_prompt_that_was_not_let_through_has_no_answer() -> None:
-    with pytest.raises(Filtered):
-        opened(call(), "gemini").read(b'{"promptFeedback": {"blockReason": "SAFETY"}}')
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 12}}
+    answer = opened(call(), "gemini").read(json.dumps(blocked).encode())
+    assert answer.body == b""
+    assert isinstance(answer.refusal, Filtered)
+    assert answer.usage == Usage(12)
+
+
+def test_a_prompt_that_was_not_let_through_tells_its_tokens_in_a_stream_too() -> None:
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 12}}
+    begin = opened(call(stream=True), "gemini").stream
+    assert begin is not None
+    stream = begin(10_000)
+    stream.feed(b"data: " + json.dumps(blocked).encode() + b"\n\n")
+    assert isinstance(stream.fault, Filtered)
+    assert stream.usage == Usage(12)
 
 
 def test_a_stream_has_begun_with_its_first_word() -> None:

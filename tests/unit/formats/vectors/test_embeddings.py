@@ -168,7 +168,7 @@ def test_what_is_wrong_is_named(members: dict[str, Any], param: str, wire: Forma
 def test_openais_sdk_reads_the_answer(wire: Format, encoding: str) -> None:
     texts = inputs_for(wire)
     members = raw(model="m", input=texts, encoding_format=encoding)
-    body, usage = decode_embedding_answer(json.dumps(ANSWERS[wire]).encode(), wire, members, "shown")
+    body, usage, _ = decode_embedding_answer(json.dumps(ANSWERS[wire]).encode(), wire, members, "shown")
     assert usage == Usage(7)
     value = json.loads(body)
     for item in value["data"] if encoding == "base64" else ():
@@ -184,7 +184,7 @@ def test_cohere_on_bedrock_tells_no_usage_and_may_answer_a_list() -> None:
         body = json.dumps(
             {"id": "x", "embeddings": embeddings, "response_type": "embeddings_floats"}
         ).encode()
-        answer, usage = decode_embedding_answer(body, "cohere_embeddings", raw(input=["a", "b"]), "m")
+        answer, usage, _ = decode_embedding_answer(body, "cohere_embeddings", raw(input=["a", "b"]), "m")
         assert usage is None
         assert json.loads(answer)["usage"] == {"prompt_tokens": 0, "total_tokens": 0}
 
@@ -236,6 +236,7 @@ def test_recorded_answers_are_read(recording: Recording) -> None:
     assert found.vectors == (embeddings["float"] if isinstance(embeddings, dict) else embeddings)
     assert found.usage is not None
     assert found.usage.input_tokens in {2, 7, 9}
+    assert found.model == value.get("model", "")
 
 
 @pytest.mark.wire

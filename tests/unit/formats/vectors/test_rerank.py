@@ -60,7 +60,7 @@ def test_what_would_give_another_ranking_is_refused() -> None:
 @pytest.mark.parametrize("wanted", [False, True])
 def test_the_answer_has_coheres_shape_and_the_clients_documents(wanted: bool) -> None:
     body = json.dumps({**RANKED, "usage": {"total_tokens": 43}}).encode()
-    answer, usage = decode_rerank_answer(body, "voyage_rerank", raw(return_documents=wanted), "shown")
+    answer, usage, _ = decode_rerank_answer(body, "voyage_rerank", raw(return_documents=wanted), "shown")
     value = json.loads(answer)
     assert usage == Usage(43)
     assert [(item["index"], item["relevance_score"]) for item in value["results"]] == [(1, 0.9), (0, 0.1)]
@@ -74,7 +74,7 @@ def test_the_answer_has_coheres_shape_and_the_clients_documents(wanted: bool) ->
 
 
 def test_a_usage_that_was_not_told_is_not_made_up() -> None:
-    answer, usage = decode_rerank_answer(json.dumps(RANKED).encode(), "voyage_rerank", raw(), "m")
+    answer, usage, _ = decode_rerank_answer(json.dumps(RANKED).encode(), "voyage_rerank", raw(), "m")
     assert usage is None
     assert set(json.loads(answer)) == {"model", "results"}
 
@@ -104,9 +104,9 @@ def test_a_recorded_exchange_with_voyage_is_translated(recording: Recording) -> 
         truncation=asked["truncation"],
     )
     assert encode_rerank_request(members, "voyage_rerank")[0] | {"model": asked["model"]} == asked
-    answer, usage = decode_rerank_answer(recording.body, "voyage_rerank", members, "m")
+    answer, usage, model = decode_rerank_answer(recording.body, "voyage_rerank", members, "m")
     assert json.loads(answer)["results"] == [
         {"index": 0, "relevance_score": 0.69140625},
         {"index": 2, "relevance_score": 0.494140625},
     ]
-    assert usage == Usage(43)
+    assert (usage, model) == (Usage(43), asked["model"])

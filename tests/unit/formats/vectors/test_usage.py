@@ -39,13 +39,13 @@ from gateway.formats.vectors.usage import read_vector_usage
     ],
 )
 def test_each_provider_tells_it_in_its_own_way(wire: Format, value: Any, expected: Usage | None) -> None:
-    assert read_vector_usage(json.dumps(value).encode(), wire) == expected
+    assert read_vector_usage(json.dumps(value).encode(), wire) == (expected, "")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"usage": 1}', b'"\xff"', b'{"a":' * 100_000])
 @pytest.mark.parametrize("wire", ["embeddings", "gemini_embeddings", "titan_embeddings", "ollama_embeddings"])
 def test_what_is_no_answer_tells_nothing(body: bytes, wire: Format) -> None:
-    assert read_vector_usage(body, wire) is None
+    assert read_vector_usage(body, wire) == (None, "")
 
 
 APIS = ("openai.embeddings", "cohere.embed", "cohere.rerank", "voyage.embeddings", "voyage.rerank")
@@ -54,8 +54,9 @@ APIS = ("openai.embeddings", "cohere.embed", "cohere.rerank", "voyage.embeddings
 @pytest.mark.wire
 @pytest.mark.parametrize("recording", parameters(r for r in load(*APIS) if r.status == 200))
 def test_recorded_answers_tell_it(recording: Recording) -> None:
-    usage = read_vector_usage(recording.body, "rerank" if "rerank" in recording.api else "embeddings")
+    usage, model = read_vector_usage(recording.body, "rerank" if "rerank" in recording.api else "embeddings")
     value = json.loads(recording.body)
+    assert model == value.get("model", "")
     told = value.get("usage") or value["meta"]["billed_units"]
     assert usage is not None
     assert usage.input_tokens == told.get("total_tokens", told.get("input_tokens", 0))

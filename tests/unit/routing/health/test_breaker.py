@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.errors import Cause
-from gateway.routing.health.breaker import PLACE_S, Breaker, BreakerSettings, State
+from gateway.routing.health.breaker import PLACE_S, Breaker, BreakerSettings, BreakerStanding, State
 from gateway.routing.health.sharing import Alone
 
 FAILURES: tuple[Cause, ...] = ("unreachable", "timeout", "error", "bad_answer", "broken", "overloaded")
@@ -209,3 +209,32 @@ def test_it_follows_what_others_tell() -> None:
     assert made.is_closed
     made.closed_elsewhere()
     assert made.is_closed
+
+
+def test_who_looks_on_is_told_since_when_it_lets_nobody_through_and_when_the_next_may_try() -> None:
+    made = breaker(consecutive=2, cool_down_s=10)
+    made.ended(1.0, None)
+    made.ended(1.0, "error")
+    assert made.standing(1.0) == BreakerStanding("closed", None, "", None, calls=2, failures=1)
+    made.ended(2.0, "error")
+    told = made.standing(3.0)
+    assert (told.state, told.since_s, told.tries_s) == ("open", 2.0, 12.0)
+    assert told.why == "2 failures in a row (error)"
+    assert made.standing(30.0).tries_s == 30.0, "the next call may"
+    ticket = made.admit(30.0)
+    told = made.standing(30.0)
+    assert (told.state, told.since_s, told.tries_s) == ("half_open", 2.0, None)
+    made.failed(31.0, "timeout", ticket)
+    told = made.standing(31.0)
+    assert (told.state, told.since_s, told.tries_s) == ("open", 2.0, 41.0)
+    assert told.why == "the call that tried failed too (timeout)"
+    made.ended(42.0, None, made.admit(41.0))
+    assert made.standing(42.0) == BreakerStanding("closed", None, "", None, calls=1, failures=0)
+
+
+def test_one_that_others_opened_says_so_since_it_was_heard() -> None:
+    made = breaker()
+    made.opened_elsewhere(5.0, 10.0, "said another")
+    made.opened_elsewhere(9.0, 10.0, "said a third")
+    told = made.standing(9.0)
+    assert (told.since_s, told.tries_s, told.why) == (5.0, 19.0, "said a third")

@@ -198,3 +198,25 @@ def test_a_slow_first_token_is_a_failure_and_a_slow_end_is_not() -> None:
         visited(health, 60.0, 1.1)
     assert reason(health, 62.0) == "its circuit breaker is open: 2 failures in a row (too slow)"
     assert health.first_token_s is not None
+
+
+def test_who_looks_on_is_told_what_is_known() -> None:
+    health = Health()
+    told = health.standing(0.0)
+    assert (told.obstacle, told.rests_until_s, told.spent_until_s, told.in_flight) == (None, None, None, 0)
+    assert (told.first_token_s, told.first_token_p50_s) == (None, None)
+    for number in range(20):
+        visited(health, float(number), took_s=0.1 * (number + 1))
+    health.enter(30.0)
+    told = health.standing(30.0)
+    assert told.in_flight == 1
+    assert told.first_token_p50_s == pytest.approx(1.0)
+    assert told.first_token_p95_s == pytest.approx(1.9)
+    health.rest(20.0, 30.0)
+    health.told(SPENT, 30.0)
+    told = health.standing(30.0)
+    assert (told.rests_until_s, told.rest_why) == (50.0, "it asked to be left alone")
+    assert told.spent_until_s == 31.0
+    assert told.obstacle == health.obstacle(30.0)
+    told = health.standing(60.0)
+    assert (told.obstacle, told.rests_until_s, told.rest_why, told.spent_until_s) == (None, None, "", None)

@@ -1,6 +1,6 @@
 """The nouns of a call: what the stages hand to each other.
 
-Data only. Nothing here knows HTTP servers, HTTP clients, configuration files or wire formats.
+Nothing here knows HTTP servers, HTTP clients, configuration files or wire formats.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from gateway.errors import GatewayError
+from gateway.exchange.price import Price
+from gateway.exchange.usage import Usage
 
 Format = Literal[
     # Generation: each can be translated into each other.
@@ -88,6 +90,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     """Of the key; empty: it has none."""
     timezone: str = "UTC"
     """In which the tenant's days and months begin."""
+    admin: bool = False
+    """It sees the usage of all tenants. What it may call, and who pays for that, is as for any other key."""
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
@@ -97,42 +101,6 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     stream: bool = False
     wants_usage: bool = False
     """The client itself asked for `stream_options.include_usage`."""
-
-
-class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one attempt by kind, and what else providers bill by.
-
-    `input_tokens` includes cached, cache_write, audio_input, image_input and tool_use tokens;
-    `output_tokens` includes reasoning, audio_output and image_output tokens; `cache_write_tokens` includes
-    `cache_write_1h_tokens`. `tool_use_tokens` are those of prompts that tools run by the provider made.
-    `searches` are units of ranking, `audio_s` seconds of sound, `characters` those of a spoken text.
-    `origin` says who counted: the upstream, or our tokenizer on what passed by.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    reasoning_tokens: int = 0
-    audio_input_tokens: int = 0
-    audio_output_tokens: int = 0
-    image_input_tokens: int = 0
-    image_output_tokens: int = 0
-    tool_use_tokens: int = 0
-    searches: int = 0
-    characters: int = 0
-    audio_s: float = 0.0
-    origin: Literal["reported", "counted"] = "reported"
-
-    def __add__(self, other: Usage) -> Usage:
-        """Add up what two attempts used; of a sum, one part of which was counted, so was the whole."""
-        sums = {name: getattr(self, name) + getattr(other, name) for name in SPENT}
-        return Usage(**sums, origin="reported" if self.origin == other.origin == "reported" else "counted")
-
-
-SPENT = tuple(name for name in Usage.__struct_fields__ if name != "origin")
-"""What an attempt may use: the fields of Usage that are amounts."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -212,27 +180,6 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     """It goes on with a last message of the assistant, instead of answering it."""
 
 
-class Price(msgspec.Struct, frozen=True, gc=False):
-    """What a model's tokens cost, in nano-USD per million tokens; a call costs them rounded up."""
-
-    input_nanousd: int
-    output_nanousd: int
-    cached_nanousd: int
-    cache_write_nanousd: int
-
-    def plainly(self, input_tokens: int, output_tokens: int) -> int:
-        """Return what so many tokens cost, in nano-USD, where nothing is cached."""
-        return -(-(input_tokens * self.input_nanousd + output_tokens * self.output_nanousd) // 1_000_000)
-
-    def of(self, usage: Usage) -> int:
-        """Return what `usage` costs, in nano-USD."""
-        cached, written = usage.cached_tokens, usage.cache_write_tokens
-        plain = max(usage.input_tokens - cached - written, 0)
-        sum_ = plain * self.input_nanousd + usage.output_tokens * self.output_nanousd
-        sum_ += cached * self.cached_nanousd + written * self.cache_write_nanousd
-        return -(-sum_ // 1_000_000)
-
-
 class Moment(msgspec.Struct, frozen=True, gc=False):
     """What a decision may know of the world beside the call: the time, and chance.
 
@@ -249,12 +196,14 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
         return cls(monotonic(), time(), random)
 
 
-class Reply(msgspec.Struct, frozen=True, gc=False):
+class Reply(msgspec.Struct):
     """What the client gets: status, headers, and a whole body or a generator of its pieces."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes | AsyncGenerator[bytes, None]
+    ending: Callable[[], None] | None = None
+    """Called when all is known of it, before the end of it goes out."""
 
 
 class KeptAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -285,6 +234,16 @@ class Attempt(msgspec.Struct):
     skipped_events: int = 0
     """Events of its stream that were damaged, and left out."""
     price: Price | None = None
+    queued_s: float = 0.0
+    """How long it waited for its turn at the backend."""
+    connect_s: float = 0.0
+    """How long the connection took; 0: one was there."""
+    finish: str = ""
+    """Why the answer ended, in the words of its format; empty: it did not tell."""
+    answered_model: str = ""
+    """The name that the answer gives the model; empty: none."""
+    tier: str = ""
+    """The class of service that the answer tells, as in `Usage`: also where it tells no usage."""
     call: Call | None = None
     """What was asked, in the client's format."""
 
@@ -347,6 +306,7 @@ class Record(msgspec.Struct):
     """The id of the call that it is made for."""
     likeness: float | None = None
     """How alike a copy's answer and the original's are, 0 to 1."""
+    is_settled: bool = False
     when_settled: asyncio.Event | None = None
     """Set once the call was entered, where somebody waits for that."""
 

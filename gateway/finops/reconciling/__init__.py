@@ -1,0 +1,1 @@
+"""Compare the ledger with a provider's bill, day by day and model by model."""

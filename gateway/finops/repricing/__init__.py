@@ -1,0 +1,1 @@
+"""Compute past costs anew, and book the difference by double entry."""

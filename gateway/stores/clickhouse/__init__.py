@@ -1,0 +1,1 @@
+"""ClickHouse, always over HTTP: one client for a server, a cluster, and the engine that comes embedded."""
