@@ -36,7 +36,7 @@ MANY_PARAMETERS = {
 WIDE_FOLDERS = {
     ".": (17, "what the tools and the users of a project look for at its top"),
     "dashboards/sql": (29, "a question each, by its name"),
-    "docs/decisions": (19, "one for each decision, by number; they are never removed"),
+    "docs/decisions": (20, "one for each decision, by number; they are never removed"),
     "gateway": (27, "the map of the whole: a folder for each job, and the few modules that join them"),
     "tests/rig": (17, "what tests are built of, a module for each part"),
     "tests/unit": (23, "the same paths as in gateway, and what all of them stand on"),
