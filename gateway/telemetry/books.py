@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
+from types import TracebackType
 
 from gateway.errors import GatewayError
 from gateway.exchange import Attempt, Record, Usage
@@ -56,7 +57,10 @@ class Books:
         """Enter a call that has ended; never waits."""
         ended_s = monotonic()
         untold = [attempt for attempt in record.attempts if _is_untold(attempt)]
-        again = self._book(record, ended_s, untold) if self._book is not None else None
+        again = None
+        if self._book is not None:
+            with _Reported(self, record):
+                again = self._book(record, ended_s, untold)
         if not untold:
             self._enter(record, ended_s)
             return
@@ -110,6 +114,27 @@ class Books:
         self._access_log.write(_line(record, ended_s))
         if self._decisions is not None:
             self._decisions.write(record, ended_s)
+
+
+class _Reported:
+    """Reports what goes wrong inside, and goes on: it must not cost a client the end of its answer."""
+
+    __slots__ = ("_books", "_record")
+
+    def __init__(self, books: Books, record: Record) -> None:
+        self._books, self._record = books, record
+
+    def __enter__(self) -> None:
+        """Nothing is opened."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        """Report an exception; True: it ends here."""
+        if not isinstance(error, Exception):
+            return False
+        self._books.report(error, self._record)
+        return True
 
 
 def _is_untold(attempt: Attempt) -> bool:

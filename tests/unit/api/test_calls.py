@@ -92,3 +92,13 @@ def test_of_a_header_that_comes_in_several_lines_none_is_lost() -> None:
     lines = [(b"x-forebay-sensitivity", b"restricted"), (b"a", b"b"), (b"x-forebay-sensitivity", b"")]
     assert headers_of(lines, wanted) == {"x-forebay-sensitivity": "restricted, "}
     assert headers_of(lines[:2], wanted) == {"x-forebay-sensitivity": "restricted"}
+
+
+def test_what_is_known_of_an_answer_is_written_down_before_its_end_goes_out() -> None:
+    whole, streamed, pieces = Sent(), Sent(), Pieces()
+    ends: list[int] = []
+    delivered(whole, Reply(200, [], b"abc", lambda: ends.append(len(whole.messages))))
+    assert ends == [0]
+    delivered(streamed, Reply(200, [], pieces(), lambda: ends.append(len(streamed.messages))))
+    assert ends == [0, 3]  # after the head and both pieces, before the end
+    assert len(streamed.messages) == 4

@@ -233,3 +233,45 @@ def test_a_defect_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture)
     assert (entry.levelno, entry.getMessage()) == (logging.ERROR, "internal error")
     assert entry.exc_info is not None
     assert (vars(entry)["request_id"], vars(entry)["route"]) == ("call_1", "fast")
+
+
+def test_a_call_is_in_the_ledger_when_enter_returns_and_again_once_it_was_counted() -> None:
+    told, untold = record(), record()
+    told.attempts = tried(usage=Usage(1, 1))
+    untold.attempts = tried(transcript=lambda: "three more words")
+    seen: list[tuple[str, int]] = []
+
+    def book(ended: Record, _ended_s: float, uncounted: Any) -> Callable[[], None] | None:
+        seen.append(("booked", len(uncounted)))
+        if not uncounted:
+            return None
+        return lambda: seen.append(("again", (ended.attempts[0].usage or Usage()).output_tokens))
+
+    async def scene() -> None:
+        books = Books(Metrics(), AccessLog(io.StringIO()), words, book=book)
+        books.enter(told)
+        assert seen == [("booked", 0)]
+        books.enter(untold)
+        assert seen == [("booked", 0), ("booked", 1)]
+        await books.close()
+
+    asyncio.run(scene())
+    assert seen == [("booked", 0), ("booked", 1), ("again", 3)]
+
+
+def test_a_call_that_cannot_be_booked_is_reported_and_entered_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def book(*_: Any) -> None:
+        raise ValueError("a defect")
+
+    stream = io.StringIO()
+
+    async def scene() -> None:
+        books = Books(Metrics(), AccessLog(stream), words, book=book)
+        books.enter(record(tenant="acme"))
+        await books.close()
+
+    asyncio.run(scene())
+    assert json.loads(stream.getvalue())["tenant"] == "acme"
+    assert "a defect" in caplog.text
