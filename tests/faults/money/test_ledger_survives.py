@@ -176,9 +176,12 @@ class Place:
         return json.loads((self.state / "spool" / "meter.json").read_bytes())
 
     def takes_calls(self) -> bool:
-        """Whether a call that cannot be meant for the upstream gets as far as to be told so."""
-        with self.gateway.client() as client:
-            return client.post("/v1/chat/completions", json={}).status_code == 400
+        """Whether calls that no upstream can be meant for get as far as to be told so, at every worker."""
+        told = set[int]()
+        for _ in range(10 * WORKERS):
+            with self.gateway.client() as client:
+                told.add(client.post("/v1/chat/completions", json={}).status_code)
+        return told == {400}
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the ledger. `told` are the entries of whole answers: the others' usage was only counted."""
