@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     key: str
     user: str
     conversation: str
-    """As named by the client, else a digest of its first turns; empty: not known."""
+    """As named by the client, else a digest of its first turns where routing has made one."""
     tags: tuple[str, ...]
     """The tenant's."""
     route: str

@@ -30,6 +30,9 @@ _DIGESTED_BYTES = 1024
 _NAMING = frozenset({"safety_identifier", "user", *body.METADATA})
 """Members that may name the end user. Most requests have none of them."""
 
+_CONVERSING = frozenset({"conversation", "prompt_cache_key", "previous_response_id"})
+"""Members that may name the conversation."""
+
 T = TypeVar("T")
 
 
@@ -151,15 +154,21 @@ class Signals:
     @Fact
     def conversation(self) -> str:
         """What names the conversation; else what its first turns are."""
+        return self.named_conversation or self._first_turns
+
+    @Fact
+    def named_conversation(self) -> str:
+        """What the call names its conversation; empty: it does not."""
         if named := self.headers.get(CONVERSATION_HEADER):
             return named
+        if _CONVERSING.isdisjoint(self._members):
+            return ""
         given = body.value_of(self._members, "conversation")
         given = given.get("id") if isinstance(given, dict) else given
         return (
             _name(given)
             or _name(body.value_of(self._members, "prompt_cache_key"))
             or _name(body.value_of(self._members, "previous_response_id"))
-            or self._first_turns
         )
 
     @Fact

@@ -55,13 +55,13 @@ def a_record(number: int) -> Record:
 
 
 def booking_us(folder: Path, readers: Readers) -> float:
-    """Microseconds that entering a call takes the loop, with telling its conversation by its first turns."""
+    """Microseconds that entering a call takes the loop."""
     spool = Spool(SpoolSettings(folder / "spool", 1 << 30))
 
     def look(record: Record) -> tuple[str, str, str]:
         assert record.call is not None
         signals = Signals(record.call, readers)
-        return signals.user, signals.conversation, "openai/gpt-4o, azure/gpt-4o"
+        return signals.user, signals.named_conversation, "openai/gpt-4o, azure/gpt-4o"
 
     ledger, rounds = Ledger(spool, look), list[float]()
     for number in range(ROUNDS):
