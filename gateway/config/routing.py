@@ -198,7 +198,7 @@ class LedgerSpec(Spec, frozen=True, kw_only=True):
     spool_limit_bytes: Annotated[
         int, Meta(ge=16 << 20, le=1 << 40, description="What may wait on disk while ClickHouse is down.")
     ] = 2 << 30
-    sync_s: Annotated[Seconds, Meta(description="So often the spool is synced to the disk.")] = 1.0
+    sync_s: Annotated[Seconds, Meta(description="So often the spool is synced to the disk.")] = 5.0
     when_full: Annotated[
         WhenFull,
         Meta(description="refuse: calls are turned away; serve: they are served, and their usage is lost."),

@@ -40,7 +40,7 @@ class SpoolSettings(msgspec.Struct, frozen=True):
 
     folder: Path
     limit_bytes: int
-    sync_s: float = 1.0
+    sync_s: float = 5.0
     segment_bytes: int = SEGMENT_BYTES
 
 
@@ -57,6 +57,10 @@ class _Segment:
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX)
             os.posix_fallocate(self.file, 0, size_bytes)
+            # Written once already, so that what is appended needs no blocks: else a page touched while
+            # the file is synced waits for the journal (35 us a call, at 3,000 a second).
+            os.pwrite(self.file, bytes(size_bytes), 0)
+            os.fdatasync(self.file)
             self._map = mmap.mmap(self.file, size_bytes)
         except OSError:
             self.path.unlink()
