@@ -10,6 +10,7 @@ turned away, broken in the middle, or left by its client.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
@@ -33,19 +34,20 @@ from gateway.stages.settle import settle
 async def serve(arrival: Arrival, runtime: Runtime) -> None:
     """Take one call all the way: answer the client, then settle. Never raises but for cancellation."""
     record = Record(arrival.call_id, arrival.format, monotonic())
+    end = partial(settle, record, runtime.books)
     try:
         reply = await _answer(arrival, runtime, record)
-        reply.ending = partial(settle, record, runtime.books)
+        reply.ending = end
         await arrival.deliver(reply)
     except GatewayError as error:
-        await _refuse(arrival, record, error)
+        await _refuse(arrival, record, error, end)
     except asyncio.CancelledError:
-        await _interrupted(arrival, record)
+        await _interrupted(arrival, record, end)
     except Exception as error:  # noqa: BLE001 - a defect of ours must end one call, not the worker
         runtime.books.report(error, record)
-        await _refuse(arrival, record, Bug(f"internal error; quote the request id {record.call_id}"))
+        await _refuse(arrival, record, Bug(f"internal error; quote the request id {record.call_id}"), end)
     finally:
-        settle(record, runtime.books)
+        end()
 
 
 async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
@@ -77,9 +79,9 @@ def _planned(call: Call, runtime: Runtime, record: Record) -> Plan:
     return plan
 
 
-async def _interrupted(arrival: Arrival, record: Record) -> None:
+async def _interrupted(arrival: Arrival, record: Record, end: Callable[[], None]) -> None:
     if arrival.flight.reason == "shutdown":
-        await _refuse(arrival, record, ShuttingDown("the gateway is shutting down", retry_after_s=1))
+        await _refuse(arrival, record, ShuttingDown("the gateway is shutting down", retry_after_s=1), end)
         return
     if record.ending != "finished":
         record.error, record.ending = record.error or ClientGone("the client left"), "client_gone"
@@ -88,7 +90,7 @@ async def _interrupted(arrival: Arrival, record: Record) -> None:
         raise asyncio.CancelledError
 
 
-async def _refuse(arrival: Arrival, record: Record, error: GatewayError) -> None:
+async def _refuse(arrival: Arrival, record: Record, error: GatewayError, end: Callable[[], None]) -> None:
     record.error = error
     if isinstance(why := error.considered, Considered):
         record.route, record.rule = why.route.name, why.rule
@@ -100,4 +102,5 @@ async def _refuse(arrival: Arrival, record: Record, error: GatewayError) -> None
     record.status = error.status
     reply = error_reply(error, record.call_id, record.format)
     reply.headers.extend(decision_header(arrival.headers, record))
+    reply.ending = end
     await arrival.deliver(reply)
