@@ -164,9 +164,9 @@ def _schema(args: argparse.Namespace) -> int:
 def _keys(args: argparse.Namespace) -> int:
     from gateway.commands.keys import run
     from gateway.compose.opening import key_store
-    from gateway.compose.reading import load_config
+    from gateway.compose.reading import as_a_client, load_config
 
-    config = load_config(args.config)
+    config = load_config(args.config, environ=as_a_client())
     store = key_store(config, args.state)
     try:
         store.migrate()
@@ -178,17 +178,17 @@ def _keys(args: argparse.Namespace) -> int:
 def _quota(args: argparse.Namespace) -> int:
     from gateway.commands.limiting import open_reach
     from gateway.commands.quota import run
-    from gateway.compose.reading import load_config
+    from gateway.compose.reading import as_a_client, load_config
 
-    return run(args, open_reach(load_config(args.config), args.state), sys.stdout)
+    return run(args, open_reach(load_config(args.config, environ=as_a_client()), args.state), sys.stdout)
 
 
 def _budget(args: argparse.Namespace) -> int:
     from gateway.commands.budget import run
     from gateway.commands.limiting import open_reach
-    from gateway.compose.reading import load_config
+    from gateway.compose.reading import as_a_client, load_config
 
-    return run(args, open_reach(load_config(args.config), args.state), sys.stdout)
+    return run(args, open_reach(load_config(args.config, environ=as_a_client()), args.state), sys.stdout)
 
 
 if __name__ == "__main__":

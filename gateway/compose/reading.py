@@ -16,6 +16,7 @@ from gateway.config.resolve import Resolved, load_presets, resolve
 from gateway.config.routing import PresetSpec, RoutingSpec
 from gateway.embedded.local_model import launch_file
 from gateway.errors import ConfigError, ConfigErrors
+from gateway.identity.keys import is_well_formed
 from gateway.policy import budgets, prices, quotas, retention, tenants
 from gateway.policy.budgets import AlertsSpec, Budgets, BudgetsSpec
 from gateway.policy.limits.scopes import LimitSpec, means_nobody
@@ -105,6 +106,14 @@ def with_all_keys() -> Mapping[str, str]:
     """Give the environment as it would be with the keys of all presets: so that all backends are active."""
     keys = {preset.key: "-" for preset in load_presets().values() if preset.key}
     return keys | {name: value for name, value in environment().items() if value}
+
+
+def as_a_client() -> Mapping[str, str]:
+    """Give the environment without keys of Forebay's own.
+
+    Whoever asks the gateway has one in the variable of the SDK; commands that send nothing go without.
+    """
+    return {name: value for name, value in environment().items() if not is_well_formed(value)}
 
 
 def _optional(path: Path, of: type[T], env: Mapping[str, str]) -> Located[T] | None:

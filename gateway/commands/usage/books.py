@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from gateway.compose.ledger import open_engine, open_usage
-from gateway.compose.reading import Config, load_config
+from gateway.compose.reading import Config, as_a_client, load_config
 from gateway.errors import StoreDown
 from gateway.protocols import UsageStore
 
@@ -35,7 +35,7 @@ def opened_books(folder: Path, state_dir: Path) -> Iterator[Books]:
 
     Raises ConfigErrors, ConfigError, StoreDown.
     """
-    config = load_config(folder)
+    config = load_config(folder, environ=as_a_client())
     with ExitStack() as stack:
         open_engine(config, state_dir, stack)
         store = open_usage(config, state_dir)

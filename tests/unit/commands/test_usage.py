@@ -15,9 +15,11 @@ import pytest
 
 from gateway.commands.usage import books, options, running
 from gateway.commands.usage.tables import Look, as_table
-from gateway.errors import StoreDown
+from gateway.compose.reading import as_a_client, load_config
+from gateway.errors import ConfigErrors, StoreDown
 from gateway.finops.panels import Column, usage_columns
 from gateway.finops.questions import Table
+from gateway.identity.keys import mint_key
 from gateway.protocols import Found
 
 NOW = 1_795_260_000.0
@@ -156,3 +158,13 @@ def test_a_demo_without_days_or_calls_is_refused(words: tuple[str, str]) -> None
     with pytest.raises(SystemExit) as ended:
         parsed("demo", *words)
     assert ended.value.code == 2
+
+
+def test_a_key_of_forebay_in_the_variable_of_the_sdk_is_no_provider_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", mint_key())
+    folder = Path(__file__).parents[3]
+    with pytest.raises(ConfigErrors):
+        load_config(folder)
+    assert "openai" not in load_config(folder, environ=as_a_client()).resolved.backends
