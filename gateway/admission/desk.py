@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from gateway.admission.lease import Amounts, Line, Taken, put_back
@@ -16,7 +17,7 @@ from gateway.admission.refusals import refusal
 from gateway.errors import QuotaExceeded, StoreDown
 from gateway.exchange import Caller
 from gateway.protocols import QuotaStore
-from gateway.quotas.counting import Ask, Told, Verdict
+from gateway.quotas.counting import Ask, Told, TooSlow, Verdict
 from gateway.quotas.pockets import Pocket
 from gateway.quotas.rules import Held
 
@@ -174,10 +175,11 @@ class Desk:
         asks = [want.pocket.ask(want.need, now_ms, over=want.over) for want in wants]
         try:
             verdict = await self.store.exchange(asks)
+        except TooSlow as slow:
+            slow.later.add_done_callback(partial(self._overhear, wants, asks))
+            raise
         except StoreDown as down:
-            for want, ask in zip(wants, asks, strict=True):
-                want.pocket.unheard(ask, surely=not down.reached)
-            self._active.update(want.pocket for want in wants)
+            self._unheard(wants, asks, surely=not down.reached)
             raise
         now_ms = self.store.now_ms()
         self.changes += 1
@@ -185,6 +187,23 @@ class Desk:
         for want, ask, told in zip(wants, asks, verdict.told, strict=True):
             want.pocket.told(ask, told, now_ms, verdict.at_us)
         return verdict
+
+    def _unheard(self, wants: Sequence[_Want], asks: Sequence[Ask], *, surely: bool) -> None:
+        for want, ask in zip(wants, asks, strict=True):
+            want.pocket.unheard(ask, surely=surely)
+        self._active.update(want.pocket for want in wants)
+
+    def _overhear(
+        self, wants: Sequence[_Want], asks: Sequence[Ask], later: asyncio.Future[Verdict | None]
+    ) -> None:
+        """Learn what became of an exchange that was not waited for any longer."""
+        verdict = None if later.cancelled() else later.result()
+        if verdict is None:
+            self._unheard(wants, asks, surely=not later.cancelled())
+            return
+        for want, told in zip(wants, verdict.told, strict=True):
+            want.pocket.overheard(told)
+        self._active.update(want.pocket for want in wants)
 
     def _alone(self, short: Sequence[Line], amounts: Amounts, down: StoreDown, now_ms: int) -> list[Taken]:
         """Decide without the store, as the rules say."""

@@ -6,9 +6,12 @@ dies in between, a limit is never exceeded. Data only: no clock, no store.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 import msgspec
+
+from gateway.errors import StoreDown
 
 MeterKind = Literal["window", "bucket", "period", "seats"]
 """How amounts are forgotten: one after the other as a window slides on, by a steady refill, all at once at
@@ -85,3 +88,14 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     told: tuple[Told, ...]
     at_us: int = 0
     """By the store's clock; 0: it loses no memory that somebody else could give back."""
+
+
+class TooSlow(StoreDown):
+    """The store did not answer in time.
+
+    `later` gets what it says after all, None where it did nothing; cancelled: that is never known.
+    """
+
+    def __init__(self, message: str, later: asyncio.Future[Verdict | None]) -> None:
+        super().__init__(message)
+        self.later = later

@@ -103,6 +103,11 @@ class Pocket:
             if surely or amount < 0:
                 self._give_back(slot, amount)
 
+    def overheard(self, told: Told) -> None:
+        """The store answered when nobody waited for it any more: what it granted goes back."""
+        if self.counter.meter.kind != "seats":  # those of a connection that was left are gone with it
+            self._give_back(told.slot, told.granted)
+
     def take_alone(self, amount: int, now_ms: int) -> int:
         """Take without the store, which hears of it when it is back; returns the slot."""
         slot = self.slot_at(now_ms)

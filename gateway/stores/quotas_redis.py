@@ -29,7 +29,7 @@ import hiredis
 import msgspec
 
 from gateway.errors import StoreDown
-from gateway.quotas.counting import Ask, Told, Verdict
+from gateway.quotas.counting import Ask, Told, TooSlow, Verdict
 from gateway.stores.redis_link import Link, LinkLost, Refused, Word, learn_run, open_link
 from gateway.stores.redis_places import TAG, place_of
 
@@ -70,6 +70,8 @@ class RedisQuotas:
         self._worker, self._connections = uuid4().hex[:12], 0
         self._name = self._former = ""
         self._link: Link | None = None
+        self._left: Link | None = None
+        """The one before, which may still be listening."""
         self._coming: asyncio.Task[None] | None = None
         self._gathering: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
@@ -104,7 +106,7 @@ class RedisQuotas:
     async def exchange(self, asks: Sequence[Ask]) -> Verdict:
         """Give back, then take all that is needed or nothing; at one moment for all counters.
 
-        Raises StoreDown, `reached` where it may have been done.
+        Raises TooSlow; StoreDown, `reached` where it may have been done.
         """
         link = self._link or await self._first_link()
         sent_ms = time.monotonic() * 1000
@@ -114,12 +116,14 @@ class RedisQuotas:
             if isinstance(answer, hiredis.ReplyError):
                 answer = await self._again(link, answer, words)
         except LinkLost as lost:
-            raise StoreDown(f"Redis: {lost}") from lost
+            if lost.later is None:
+                raise StoreDown(f"Redis: {lost}") from lost
+            raise TooSlow(f"Redis: {lost}", _verdict_later(lost.later)) from lost
         self._learn_time(answer[1] / 1000, sent_ms)
         if answer[0] < 0:
             self._recovers(link, answer[2])
             raise _not_reached("Redis has lost its memory, and gathers it from the workers")
-        return Verdict(answer[0] == 1, tuple(starmap(Told, answer[2:])), answer[1])
+        return _verdict(answer)
 
     async def claim(self, name: str, ttl_ms: int) -> bool:
         """Return True to the first who asks in that time."""
@@ -145,9 +149,10 @@ class RedisQuotas:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        for link in (self._link, self._left):
+            if link is not None:
+                link.close()
+        self._link = None
 
     def _words(self, link: Link, asks: Sequence[Ask]) -> tuple[Word, ...]:
         keys = [_COUNTER + ask.counter.key for ask in asks]
@@ -270,7 +275,9 @@ class RedisQuotas:
     def _lost(self, link: Link, why: str) -> None:
         if self._link is not link or self._is_closed:
             return
-        self._link = None
+        if self._left is not None:
+            self._left.close()
+        self._link, self._left = None, link
         self._tried.clear()
         self._failure = why
         if self._coming is None:
@@ -296,6 +303,25 @@ class RedisQuotas:
 
 def _is_seats(ask: Ask) -> bool:
     return ask.counter.meter.kind == "seats"
+
+
+def _verdict(answer: Sequence[Any]) -> Verdict:
+    return Verdict(answer[0] == 1, tuple(starmap(Told, answer[2:])), answer[1])
+
+
+def _verdict_later(answer: asyncio.Future[Any]) -> asyncio.Future[Verdict | None]:
+    verdict: asyncio.Future[Verdict | None] = asyncio.get_running_loop().create_future()
+
+    def hear(answer: asyncio.Future[Any]) -> None:
+        if answer.cancelled():
+            verdict.cancel()
+        elif isinstance(answer.result(), hiredis.ReplyError) or answer.result()[0] < 0:
+            verdict.set_result(None)
+        else:
+            verdict.set_result(_verdict(answer.result()))
+
+    answer.add_done_callback(hear)
+    return verdict
 
 
 def _not_reached(message: str) -> StoreDown:

@@ -13,7 +13,7 @@ from gateway.admission.desk import Desk
 from gateway.admission.lease import PLACES, Amounts, Line, amounts_of
 from gateway.errors import BudgetExceeded, QuotaExceeded, StoreDown
 from gateway.exchange import Caller
-from gateway.quotas.counting import Ask, Meter, Told, Verdict
+from gateway.quotas.counting import Ask, Meter, Told, TooSlow, Verdict
 from gateway.quotas.periods import Period
 from gateway.quotas.rules import Fail, Held, Metric, Over, Rule, Rules, Scope
 from gateway.quotas.rules import Line as RuleLine
@@ -263,4 +263,55 @@ async def test_what_the_store_did_not_hear_is_told_when_it_is_back() -> None:
     await place.desk.sync()
     place.store.down = ""
     await place.desk.sync()
+    assert await place.taken() == [100]
+
+
+class LateStore(Store):
+    """Lets nobody wait for what it is asked first: `answered` says later whether it did it."""
+
+    __slots__ = ("later", "verdict")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.verdict: Verdict | None = None
+        self.later: asyncio.Future[Verdict | None] | None = None
+
+    async def exchange(self, asks: Sequence[Ask]) -> Verdict:
+        if self.later is not None:
+            return await super().exchange(asks)
+        self.later = asyncio.get_running_loop().create_future()
+        self.verdict = await super().exchange(asks)
+        raise TooSlow("no answer in time", self.later)
+
+
+@awaited
+async def test_what_is_granted_too_late_goes_back() -> None:
+    place = Place(rule("b", money(600), fail="closed"), store=(store := LateStore()))
+    with pytest.raises(StoreDown):
+        await place.take()
+    assert store.later is not None
+    assert await place.taken() == [500 + 100 // 32], "with what was had in advance"
+    store.later.set_result(store.verdict)
+    await asyncio.sleep(0)
+    assert await place.taken() == [0]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@awaited
+async def test_what_was_given_back_too_late_is_told_again_only_where_it_was_not_heard(
+    is_known: bool,
+) -> None:
+    place = Place(rule("b", money(600)), store=(store := LateStore()))
+    store.later = asyncio.get_running_loop().create_future()
+    [(_, pocket, amount, slot)] = await place.desk.take(place.lines(), CALL, store.now_ms())
+    pocket.settle(slot, amount, 100)
+    store.later = None
+    await place.desk.close()  # heard, though nobody knows it yet
+    later = store.later
+    assert later is not None
+    if is_known:
+        later.set_result(store.verdict)
+    else:
+        later.cancel()
+    await asyncio.sleep(0)
     assert await place.taken() == [100]

@@ -147,3 +147,25 @@ def test_it_ends_when_the_oldest_command_waits_for_too_long() -> None:
         assert line.reasons == ["no answer within 0.05 s"]
 
     run(scene)
+
+
+def test_what_is_answered_too_late_is_told_to_whoever_asked() -> None:
+    async def scene() -> None:
+        line = Line(patience_s=0.05)
+        first, second = line.link.send("GET", "a"), line.link.send("GET", "b")
+        laters = []
+        for sent in (first, second):
+            with pytest.raises(LinkLost, match="no answer within") as lost:
+                await sent
+            laters.append(lost.value.later)
+        with pytest.raises(LinkLost, match="has ended"):
+            await line.link.send("GET", "c")
+        line.link.data_received(b":7\r\n")
+        line.link.connection_lost(None)
+        assert laters[0] is not None
+        assert await laters[0] == 7
+        assert laters[1] is not None
+        assert laters[1].cancelled()
+        assert line.reasons == ["no answer within 0.05 s"]
+
+    run(scene)
