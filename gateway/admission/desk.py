@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -56,6 +56,8 @@ class Desk:
         self._pockets: dict[str, Pocket] = {}
         self._active: set[Pocket] = set()
         """Those that hold anything, or owe it: of all the others there is nothing to tell."""
+        self.compared: Callable[[Amounts, Amounts], None] | None = None
+        """Hears of each settled call what was planned and what was used."""
         self.changes = 0
         """How often the store has told how counters stand."""
         self.generation = 0

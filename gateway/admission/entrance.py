@@ -99,6 +99,7 @@ class Entrance:
         if spent and is_as_asked and (other := _other_route(call, spent)) is not None:
             return other
         lease = CallLease(self._take_more)
+        lease.compared = desk.compared
         expected = _Expected(plan, self._estimates) if entry.is_sized or entry.bounds else None
         if expected is not None:
             call = self._sized(call, expected, entry, lease)

@@ -73,7 +73,7 @@ class CallLease:
     """See the module. `take_money` takes more of limits on money, `settled` hears what came of the call."""
 
     __slots__ = (
-        *("_has_grown", "_is_over", "_is_settled"),
+        *("_has_grown", "_is_over", "_is_settled", "compared"),
         *("notes", "planned", "promised", "settled", "take_money", "taken", "tier"),
     )
 
@@ -87,6 +87,8 @@ class CallLease:
         """The class of service that the call asks for."""
         self.take_money = take_money
         self.settled: Callable[[Sequence[Attempt]], None] | None = None
+        self.compared: Callable[[Amounts, Amounts], None] | None = None
+        """Hears what was planned and what was used."""
         self.notes: list[tuple[bytes, bytes]] = []
         self._has_grown = self._is_over = self._is_settled = False
 
@@ -142,6 +144,8 @@ class CallLease:
             for line, pocket, amount, slot in self.taken:
                 if line.at not in _SEATS:
                     pocket.settle(slot, amount, used[line.at])
+        if self.compared is not None:
+            self.compared(self.planned, used)
         if self.settled is not None:
             self.settled(attempts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from litestar import Litestar, Response
@@ -21,7 +22,7 @@ from gateway.api.models import model_handlers
 from gateway.api.statement import statement_handlers
 from gateway.api.usage import usage_handlers
 from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, UnknownRoute
-from gateway.formats.errors.reply import error_reply
+from gateway.formats.errors.reply import clean_reply, error_reply
 from gateway.formats.http.dialect import dialect_of
 from gateway.runtime import Runtime
 
@@ -46,7 +47,7 @@ def build_app(current: Callable[[], Runtime]) -> Application:
             *description_handlers(),
         ],
         openapi_config=describe(),
-        exception_handlers={Exception: _answer_error},
+        exception_handlers={Exception: partial(_answer_error, current)},
         logging_config=None,
     )
     rest = cast("Application", litestar)
@@ -58,13 +59,16 @@ def build_app(current: Callable[[], Runtime]) -> Application:
     return app
 
 
-def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _answer_error(
+    current: Callable[[], Runtime], request: Request[Any, Any, Any], error: Exception
+) -> Response[bytes]:
     if isinstance(error, NotFoundException) and (led := lead_to_page(request)) is not None:
         return led
     call_id = new_call_id()
     if not isinstance(error, GatewayError):
         error = _ours(request, error, call_id)
     reply = error_reply(error, call_id, dialect_of(request.url.path, request.headers))
+    clean_reply(reply, current().clean)
     headers = {name.decode(): value.decode() for name, value in reply.headers}
     return Response(
         cast("bytes", reply.body), status_code=reply.status, headers=headers, media_type="application/json"

@@ -17,11 +17,12 @@ import msgspec
 
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed
 from gateway.exchange import Arrival, Format, Reply
-from gateway.formats.errors.reply import error_reply
+from gateway.formats.errors.reply import clean_reply, error_reply
 from gateway.formats.http.dialect import KEY_HEADERS, authorization_of
 from gateway.pipeline import serve
 from gateway.runtime import Runtime
 from gateway.server.connection import DISCONNECT
+from gateway.texts.trees import Clean, clean_errors
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -60,10 +61,15 @@ WANTED = {
         "openai-beta",
         "anthropic-beta",
         "anthropic-version",
+        "traceparent",
+        "tracestate",
         *KEY_HEADERS,
     )
 }
 """The headers that always decide something; rules may name more."""
+
+_ERRORS = 400
+"""Statuses from here on."""
 
 
 def new_call_id() -> str:
@@ -101,7 +107,7 @@ def _application(
 ) -> Application:
     async def take(scope: Any, receive: Receive, send: Send) -> None:
         runtime = current()
-        client = Client(send)
+        client = Client(send, runtime.clean)
         if (refused := _misuse(scope, path, named)) is not None:
             await client.deliver(error_reply(refused, new_call_id(), format_))
             return
@@ -146,12 +152,16 @@ def _end(reply: Reply) -> None:
 
 
 class Client:
-    """The way back to the client, for one reply."""
+    """The way back to the client, for one reply.
 
-    __slots__ = ("_send", "_started")
+    Whoever wrote an error, and whatever it quotes: here `clean` takes secrets and personal data out of it.
+    """
 
-    def __init__(self, send: Send) -> None:
+    __slots__ = ("_clean", "_send", "_started")
+
+    def __init__(self, send: Send, clean: Clean = str) -> None:
         self._send = send
+        self._clean = clean
         self._started = False
 
     async def deliver(self, reply: Reply) -> None:
@@ -159,7 +169,9 @@ class Client:
         if self._started:
             return
         self._started = True
-        send, body = self._send, reply.body
+        if reply.status >= _ERRORS:
+            clean_reply(reply, self._clean)
+        send, clean, body = self._send, self._clean, reply.body
         if isinstance(body, bytes):
             reply.headers.append((b"content-length", b"%d" % len(body)))
             _end(reply)
@@ -171,6 +183,7 @@ class Client:
             piece = await anext(body, b"")
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             while piece:
+                piece = clean_errors(piece, clean)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await anext(body, b"")
             _end(reply)

@@ -17,6 +17,10 @@ class Part(msgspec.Struct):
 
     ok: bool
     detail: str
+    since: str
+    """When `ok` became what it is: a time in UTC."""
+    needed: bool
+    """False: calls are served without it too, and it does not count in `ready`."""
 
 
 class Readiness(msgspec.Struct):
@@ -40,8 +44,13 @@ def health_handlers(current: Callable[[], Runtime]) -> list[HTTPRouteHandler]:
         sync_to_thread=False,
     )
     def ready() -> Response[Readiness]:
-        parts = {name: Part(*state()) for name, state in current().parts.items()}
-        whole = all(part.ok for part in parts.values())
+        runtime = current()
+        found = runtime.standings.look(runtime.parts)
+        parts = {
+            name: Part(ok, runtime.clean(detail), since, needed=name not in runtime.optional)
+            for name, (ok, detail, since) in found.items()
+        }
+        whole = all(part.ok or not part.needed for part in parts.values())
         return Response(Readiness(whole, parts), status_code=200 if whole else 503)
 
     @get("/metrics", summary="Prometheus metrics of all workers", tags=["operations"], sync_to_thread=True)

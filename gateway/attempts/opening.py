@@ -31,14 +31,14 @@ from gateway.errors import (
     TimedOut,
     UpstreamError,
 )
-from gateway.exchange import Attempt, Credential, Headers, Priority, Timeouts
+from gateway.exchange import Attempt, Credential, Headers, Priority, Request, Timeouts, Trace
 from gateway.formats.chat.transcript import text_of
-from gateway.formats.errors.redaction import redact
 from gateway.formats.framing.sse import begins_as_events
 from gateway.formats.passage.seam import AnswerStream, Passage
 from gateway.protocols import Answer
 from gateway.routing.health.health import Visit
 from gateway.routing.routes import Deployment, Limits, StreamTerms
+from gateway.texts.credentials import redact
 
 ERROR_LIMIT_BYTES = 1024 * 1024
 _SERVER_ERRORS = 500
@@ -215,7 +215,7 @@ async def _send_again(credential: Credential, refused: Refused, errand: Errand, 
 async def _send(credential: Credential, errand: Errand, timeouts: Timeouts, leave: _Leaving) -> Outcome:
     site, passage, attempt = errand.deployment.site, errand.passage, errand.attempt
     request = site.backend.prepare(passage.call, errand.deployment.model, credential)
-    signed = site.sign(request)
+    signed = _told(site.sign(request), attempt.trace)
     attempt.transcript = str  # from here on something may be generated; so far it is empty
     try:
         answer = await site.transport.send(signed, timeouts)
@@ -243,6 +243,13 @@ async def _send(credential: Credential, errand: Errand, timeouts: Timeouts, leav
     if request.dropped:
         outcome.dropped = tuple(dict.fromkeys((*passage.dropped, *request.dropped)))
     return outcome
+
+
+def _told(request: Request, trace: Trace | None) -> Request:
+    """Tell an upstream of ours which span it works for."""
+    if trace is None:
+        return request
+    return msgspec.structs.replace(request, headers={**request.headers, **trace.headers()})
 
 
 async def _refusal(answer: Answer, errand: Errand, credential: Credential) -> UpstreamError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Literal, Protocol
 
 import msgspec
@@ -72,6 +73,7 @@ class Opened(msgspec.Struct):
         if first:
             stream = self.stream
             heed(self.attempt, stream)
+            self.attempt.ended_s = monotonic()
             self.attempt.transcript = stream.text
             self.attempt.skipped_events = stream.skipped
         return first

@@ -113,7 +113,9 @@ class Trip:
         if step.answer:
             return canned_answer(self.call, step.answer, self.terms)
         if step.cached_s is not None:
-            return remembered_answer(self.call, self.plan, step.cached_s)
+            earlier = remembered_answer(self.call, self.plan, step.cached_s)
+            self.record.cache = "miss" if earlier is None else "hit"
+            return earlier
         if self.left_s() <= 0 or (step.shorten is not None and not self._shorten(step.shorten)):
             return None
         way = self.plan.way
@@ -228,6 +230,8 @@ class Trip:
         attempt = Attempt(deployment.site.backend.name, deployment.model, monotonic(), why)
         attempt.price = deployment.price
         attempt.call = self.call
+        if deployment.site.self_hosted and self.record.trace is not None:
+            attempt.trace = self.record.trace.child()
         self.record.attempts.append(attempt)
         return attempt
 

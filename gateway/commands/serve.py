@@ -24,11 +24,11 @@ import uvloop
 from gateway.admission.steering import operations
 from gateway.api.app import build_app
 from gateway.commands.quickstart import quickstart_key, welcome
+from gateway.compose.gauges import follow_gauges
 from gateway.compose.lines import keep
 from gateway.compose.opening import Plant, Settings, key_store, open_runtime
 from gateway.compose.quotas import check_sharing
 from gateway.compose.reading import Config, load_config
-from gateway.config.files import environment
 from gateway.embedded.keeper import Keeper
 from gateway.embedded.local_model import LocalModel, launch_file
 from gateway.errors import StoreDown
@@ -36,20 +36,18 @@ from gateway.reloading.reloader import Open, Reloader
 from gateway.reloading.watch import Watched
 from gateway.runtime import Runtime
 from gateway.server.control import AlreadyRunning, open_control
-from gateway.server.http import ServerSettings, listen
+from gateway.server.http import ServerSettings, Turns, listen
 from gateway.server.http import serve as serve_http
 from gateway.server.supervisor import supervise
 from gateway.server.tuning import calm_the_collector, keep_freed_memory
 from gateway.telemetry import logs
-from gateway.telemetry.metrics import Metrics
 
 MODEL_START_S = 60.0
 _SHARED_MEMORY = Path("/dev", "shm")
-_IN_FLIGHT_EVERY_S = 1.0
 _PRICES_EVERY_S = 5.0
 _FIXED_AT_START = (
     *("host", "port", "workers", "max_connections", "header_timeout_s", "keep_alive_s", "drain_s"),
-    *("database_url", "redis_url", "log_level", "watch"),
+    *("database_url", "redis_url", "watch"),
 )
 """What of `server` a running process cannot change."""
 
@@ -62,6 +60,7 @@ def serve(args: argparse.Namespace) -> int:
     config = load_config(args.config)
     server = config.resolved.server
     logs.set_up(server.log_level, sys.stderr)
+    logs.take_over()
     if args.worker_fd is not None:
         return _worker(args, config, watched)
     args.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -181,17 +180,22 @@ def _run(config: Config, sock: socket.socket, settings: Settings, watched: Watch
             await reloader.start()
             stack.push_async_callback(reloader.close)
             _reload_on_demand(reloader, stack, watch=server.watch)
-            keep(stack, _follow_flights(reloader, plant.metrics))
+            follow_gauges(plant, reloader.current, reloader.running, stack)
             keep(stack, _follow_prices(reloader, plant))
+            plant.watch_parts(reloader.current)
             if not server.redis_url:  # else commands ask Redis
                 await _open_control(reloader, plant, stack)
             app = build_app(reloader.current)
             calm_the_collector()
-            log.info("ready", extra={"url": _url(sock)})
-            return await serve_http(app, limits, sock, reloader.drain, reloader.interrupt_all)
+            turns = Turns(lambda: _ready(sock), reloader.drain, reloader.interrupt_all)
+            return await serve_http(app, limits, sock, turns)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
+
+
+def _ready(sock: socket.socket) -> None:
+    log.info("ready", extra={"url": _url(sock)})
 
 
 async def _open_control(reloader: Reloader, plant: Plant, stack: AsyncExitStack) -> None:
@@ -234,12 +238,6 @@ def _reload_on_demand(reloader: Reloader, stack: AsyncExitStack, *, watch: bool)
         keep(stack, reloader.follow())
 
 
-async def _follow_flights(reloader: Reloader, metrics: Metrics) -> None:
-    while True:
-        metrics.set_in_flight(reloader.running())
-        await asyncio.sleep(_IN_FLIGHT_EVERY_S)
-
-
 async def _follow_prices(reloader: Reloader, plant: Plant) -> None:
     """Open the configuration anew when a price begins or ends: each call has the one of its time."""
     seen_s = time()
@@ -266,8 +264,7 @@ def _supervise(
         engines = [f"--launched={name}={url}" for name, url in launched.items()]
         return [sys.executable, "-m", "gateway", "serve", f"--worker-fd={sock.fileno()}", *places, *engines]
 
-    env = {**environment(), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
     try:
-        return supervise(argv, workers, sock, server.drain_s, env)
+        return supervise(argv, workers, sock, server.drain_s)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

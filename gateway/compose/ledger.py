@@ -56,9 +56,8 @@ def ledger_state(ledger: Ledger, state_dir: Path) -> tuple[bool, str]:
     spool = ledger.spool
     if spool.problem:
         return False, f"the spool has no more room: {spool.problem}"
-    try:
-        meter = msgspec.json.decode((spool_folder(state_dir) / STATE_FILE).read_bytes(), type=MeterState)
-    except (OSError, msgspec.MsgspecError):
+    meter = meter_state(state_dir)
+    if meter is None:
         return False, "the meter has not begun yet; entries wait in the spool"
     age_s = time() - meter.at
     if meter.problem or age_s > _OLD_S:
@@ -67,6 +66,14 @@ def ledger_state(ledger: Ledger, state_dir: Path) -> tuple[bool, str]:
     lost = f"; {spool.lost} were lost" if spool.lost else ""
     aside = f"; {meter.set_aside} were set aside" if meter.set_aside else ""
     return True, f"the meter takes entries{aside}{lost}"
+
+
+def meter_state(state_dir: Path) -> MeterState | None:
+    """Read what the meter last said of itself; None: nothing yet."""
+    try:
+        return msgspec.json.decode((spool_folder(state_dir) / STATE_FILE).read_bytes(), type=MeterState)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def _look(kept: Callable[[str, str], str], record: Record) -> Told:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -24,10 +23,12 @@ from gateway.attempts.classifying import Classifier, Ways
 from gateway.attempts.remembered import Remembered
 from gateway.attempts.shadowing import Shadows
 from gateway.compose.charts import chart, deciding_headers, routes_about_tasks
-from gateway.compose.ledger import ledger_state, open_ledger, open_recovery, open_usage
+from gateway.compose.ledger import open_ledger, open_recovery, open_usage
 from gateway.compose.lines import Lines, keep
+from gateway.compose.parts import Asked, Parts, watch_parts
 from gateway.compose.quotas import check_sharing, open_redis
 from gateway.compose.reading import Config
+from gateway.compose.telemetry import Instruments
 from gateway.config.resolve import BackendSettings
 from gateway.embedded.local_model import probe
 from gateway.embedded.tokenizer import token_counter
@@ -47,22 +48,22 @@ from gateway.quotas.estimates import Estimates
 from gateway.quotas.patience import Patience
 from gateway.quotas.rules import Rules
 from gateway.routing.canary import Canaries
-from gateway.routing.decisions import line_of
 from gateway.routing.health.sharing import Alone, Share
 from gateway.routing.plans import Routing
-from gateway.runtime import PartState, Runtime
+from gateway.runtime import Runtime
 from gateway.server.flights import Flights
+from gateway.server.standings import Standings
 from gateway.stages.plan import make_plan
 from gateway.stages.receive import Intake
 from gateway.stages.settle import settle
 from gateway.stores.breakers_redis import SharedBreakers
 from gateway.stores.keys_sql import SqlKeyStore
 from gateway.stores.quotas_memory import MemoryQuotas
+from gateway.telemetry.alarms import Alarms, Board
 from gateway.telemetry.books import Books
-from gateway.telemetry.decisions import DecisionLog
-from gateway.telemetry.logs import AccessLog
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.events import RUNBOOKS
 from gateway.telemetry.webhooks import Webhooks, new_event
+from gateway.texts.trees import clean_tree
 
 _MIGRATE_AGAIN_S = 2.0
 _RECOVERS_S = 20.0
@@ -96,13 +97,19 @@ class Plant:
 
     def __init__(self, config: Config, settings: Settings, stack: AsyncExitStack) -> None:
         self.settings = settings
-        self.metrics = Metrics(settings.shared_metrics)
+        self.told = Instruments(settings.state_dir, settings.shared_metrics, stack)
+        self.metrics = self.told.metrics
+        keep(stack, self.told.objectives.follow(self._announce))
         self._stack = stack
         self._told_by = ("", "")
         self.webhooks = Webhooks("", "")
+        self._runbooks = RUNBOOKS
+        self.standings = Standings()
         self.redis = open_redis(config)
         self.quotas = MemoryQuotas() if self.redis is None else self.redis
         stack.push_async_callback(self.quotas.close)
+        claim = None if self.redis is None else self.redis.claim
+        self._alarms = Alarms(Board(settings.state_dir / "alarms"), self._announce, claim)
         watch = Watch(self.quotas, self._announce, self.metrics.count_measured)
         stack.push_async_callback(watch.close)
         self.usage = open_usage(config, settings.state_dir)
@@ -117,15 +124,12 @@ class Plant:
         if self.recovery is not None:
             keep(stack, self.recovery.follow(_told_of(config), config.tenants.tenants))
         self.watch, self.estimates, self.patience = watch, Estimates(), Patience()
-        self.decisions = DecisionLog(settings.state_dir / "decisions")
         self.ledger = open_ledger(config, settings.state_dir)
         if self.ledger is not None:
             stack.callback(self.ledger.spool.close)
         self.books = Books(
-            self.metrics,
-            AccessLog(sys.stderr),
             token_counter(settings.state_dir),
-            self.decisions,
+            self.told.sinks,
             None if self.ledger is None else self.ledger.book,
         )
         stack.push_async_callback(self.books.close)
@@ -144,15 +148,20 @@ class Plant:
 
     def tell_by(self, config: Config) -> None:
         """Tell events by its webhook from now on; what waits goes out by the former one."""
-        alerts = config.alerts
+        alerts, self._runbooks = config.alerts, config.telemetry.spec.runbooks_url
         told_by = ("", "") if alerts is None else (alerts.url, alerts.secret)
         if told_by != self._told_by:
             self._told_by, self.webhooks = told_by, Webhooks(*told_by)
             keep(self._stack, self.webhooks.follow())
 
+    def watch_parts(self, current: Callable[[], Runtime]) -> None:
+        """See from now on how the parts stand of what serves, and tell what begins and what is over."""
+        keep(self._stack, watch_parts(current, self._alarms))
+
     def _announce(self, kind: str, data: Mapping[str, Any]) -> None:
         self.metrics.count_event(kind)
-        self.webhooks.send(new_event(kind, data))
+        told = clean_tree(dict(data), self.told.redactor.clean)  # clients choose names of models
+        self.webhooks.send(new_event(kind, told, self._runbooks))
 
     def _tell(self, deployment: str, state: str) -> None:
         """Report that a circuit breaker opened or closed."""
@@ -178,18 +187,20 @@ async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> R
     tokens = TokenVerifier(known.issuers, known.tenants) if known.issuers else None
     plant.tell_by(config)
     flights = Flights()
-    parts: dict[str, Callable[[], tuple[bool, str]]] = {"server": flights.state, "keys": directory.state}
+    parts = Parts(server=flights.state, keys=directory.state)
     keep(stack, directory.follow())
     if tokens is not None:
-        parts["tokens"] = tokens.state
+        parts.add("tokens", tokens.state)
         keep(stack, tokens.follow())
-    for name, url in settings.launched.items():
-        parts[f"local model {name}"] = partial(probe, url)
+    await _follow_engines(settings.launched, parts, stack)
     # The first price takes a fifth of a second, which no call should wait for.
     await asyncio.to_thread(config.prices.of, "", "openai", "gpt-5")
     await _open_stores(config, plant, parts, is_first=is_first)
+    parts.add_backends({name: line.about for name, line in lines.items()})
+    if config.telemetry.endpoint:
+        parts.add("traces", plant.told.traces.state, needed=False)
     plant.canaries, plant.prices = canaries, config.prices
-    plant.decisions.line = line_of(server.decisions)
+    plant.told.revise(config)
     return Runtime(
         routing=routing,
         identity=Identity(directory, tokens, plant.strangers.revised(server.trusted_proxies), plant.sessions),
@@ -202,26 +213,37 @@ async def open_runtime(config: Config, plant: Plant, stack: AsyncExitStack) -> R
         questions=Questions(plant.usage, lambda: config.prices.baseline, config.retention.days["ledger"]),
         statements=Statements(plant.usage, config.tenants.tenants, config.retention.days["ledger"]),
         budgets=Budgets(plant.usage, plant.desk.store, _told_of(config), config.tenants.tenants),
+        head=plant.told.head,
+        clean=plant.told.redactor.clean,
         classifier=_classifier(config, routing, plant),
         headers=_wanted(config),
-        parts=parts,
+        parts=parts.states,
+        optional=parts.optional,
+        troubles=parts.troubles,
+        standings=plant.standings,
     )
 
 
-async def _open_stores(
-    config: Config, plant: Plant, parts: dict[str, Callable[[], PartState]], *, is_first: bool
-) -> None:
+async def _follow_engines(launched: Mapping[str, str], parts: Parts, stack: AsyncExitStack) -> None:
+    """Ask engines that this machine started how they do, now and beside the calls."""
+    for name, url in launched.items():
+        asked = Asked(partial(probe, url))
+        await asked.look()
+        keep(stack, asked.follow())
+        parts.add(f"local model {name}", asked.state)
+
+
+async def _open_stores(config: Config, plant: Plant, parts: Parts, *, is_first: bool) -> None:
     """Tell how the stores do that workers share; at the start, wait for what they know."""
     if plant.shared is not None:
-        parts["circuit breakers"] = partial(_optional, plant.shared.state)
+        parts.add("circuit breakers", plant.shared.state, needed=False)
     if plant.redis is not None:
-        parts["limits"] = plant.redis.state if _is_strict(config) else partial(_optional, plant.redis.state)
+        parts.add("limits", plant.redis.state, needed=_is_strict(config))
         if is_first:  # a new Redis first gathers what other workers know
             await plant.redis.ready()
     await _know_what_was_spent(config, plant, parts, is_first=is_first)
     if plant.ledger is not None:
-        state = partial(ledger_state, plant.ledger, plant.settings.state_dir)
-        parts["ledger"] = partial(_optional, state)
+        parts.add_ledger(plant.ledger, plant.settings.state_dir, config.resolved.ledger.spool_limit_bytes)
 
 
 def _directory(config: Config, plant: Plant) -> KeyDirectory:
@@ -254,14 +276,11 @@ def _told_of(config: Config) -> Rules:
     return config.limits if config.retention.users == "keep" else without_users(config.limits)
 
 
-async def _know_what_was_spent(
-    config: Config, plant: Plant, parts: dict[str, Callable[[], tuple[bool, str]]], *, is_first: bool
-) -> None:
+async def _know_what_was_spent(config: Config, plant: Plant, parts: Parts, *, is_first: bool) -> None:
     """Wait at the start, a while, for budgets to be rebuilt."""
     if plant.recovery is None:
         return
-    state = plant.recovery.state
-    parts["budgets"] = state if _is_strict(config) else partial(_optional, state)
+    parts.add("budgets", plant.recovery.state, needed=_is_strict(config))
     if is_first:
         await plant.recovery.ready(_RECOVERS_S)
 
@@ -269,11 +288,6 @@ async def _know_what_was_spent(
 def _is_strict(config: Config) -> bool:
     """Tell whether some calls are turned away while it is not known what was taken of a limit."""
     return any(rule.fail == "closed" and not rule.is_soft for rule in config.limits.every)
-
-
-def _optional(state: Callable[[], tuple[bool, str]]) -> tuple[bool, str]:
-    """Tell the state of a part without which calls are served all the same."""
-    return True, state()[1]
 
 
 def _entrance(config: Config, plant: Plant) -> Entrance:

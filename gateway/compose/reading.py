@@ -17,18 +17,24 @@ from gateway.config.routing import PresetSpec, RoutingSpec
 from gateway.embedded.local_model import launch_file
 from gateway.errors import ConfigError, ConfigErrors
 from gateway.identity.keys import is_well_formed
-from gateway.policy import budgets, prices, quotas, retention, tenants
+from gateway.policy import budgets, prices, quotas, retention, slo, telemetry, tenants
 from gateway.policy.budgets import AlertsSpec, Budgets, BudgetsSpec
 from gateway.policy.limits.scopes import LimitSpec, means_nobody
 from gateway.policy.prices import Prices, PricesSpec
 from gateway.policy.quotas import QuotasSpec
 from gateway.policy.retention import Retention, RetentionSpec
+from gateway.policy.slo import SloSpec
+from gateway.policy.telemetry import Telemetry, TelemetrySpec
 from gateway.policy.tenants import Tenants, TenantsSpec
 from gateway.quotas.rules import Rule, Rules
-from gateway.routing.signals.patterns import pattern_problem
+from gateway.slo.objectives import Objective
+from gateway.texts.patterns import pattern_problem
 from gateway.upstream.access import open_access
 
 T = TypeVar("T")
+
+_RECEIVER = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""The variable that OpenTelemetry's own tools read."""
 
 SCHEMAS: Mapping[str, Any] = {
     "routing": RoutingSpec,
@@ -37,6 +43,8 @@ SCHEMAS: Mapping[str, Any] = {
     "retention": RetentionSpec,
     "quotas": QuotasSpec,
     "budgets": BudgetsSpec,
+    "telemetry": TelemetrySpec,
+    "slo": SloSpec,
     "presets": dict[str, PresetSpec],
     "models": dict[str, ModelSpec],
     "scenarios": Scenarios,
@@ -52,6 +60,8 @@ class Config(msgspec.Struct, frozen=True):
     prices: Prices
     retention: Retention
     limits: Rules
+    telemetry: Telemetry
+    objectives: tuple[Objective, ...] = ()
     alerts: AlertsSpec | None = None
     """Where they go; None: only into the log."""
     notes: tuple[str, ...] = ()
@@ -95,11 +105,28 @@ def load_config(
     )
     priced = reading.attempt(lambda: prices.compile(_optional(policies / "prices.yaml", PricesSpec, env)))
     limits = _read_limits(policies, written, env, reading)
-    if reading.errors or resolved is None or known is None or priced is None or kept is None:
+    told = reading.attempt(
+        lambda: telemetry.compile(
+            _optional(policies / "telemetry.yaml", TelemetrySpec, env), env.get(_RECEIVER, "")
+        )
+    )
+    promised = reading.attempt(
+        lambda: slo.compile(_optional(policies / "slo.yaml", SloSpec, env), _routes_of(written))
+    )
+    if (
+        reading.errors
+        or resolved is None
+        or known is None
+        or priced is None
+        or kept is None
+        or told is None
+        or promised is None
+    ):
         raise ConfigErrors(reading.errors)
-    notes = tuple(_idle_limits(limits, resolved, known))
+    classes = {one.class_ for one in known.tenants.values()}
+    notes = (*_idle_limits(limits, resolved, known), *slo.idle(promised, resolved.routes, classes))
     rules = Rules([_possible(rule, resolved) for rule in limits.rules.every])
-    return Config(folder, resolved, known, priced, kept, rules, limits.alerts, notes)
+    return Config(folder, resolved, known, priced, kept, rules, told, promised, limits.alerts, notes)
 
 
 def with_all_keys() -> Mapping[str, str]:
@@ -114,6 +141,10 @@ def as_a_client() -> Mapping[str, str]:
     Whoever asks the gateway has one in the variable of the SDK; commands that send nothing go without.
     """
     return {name: value for name, value in environment().items() if not is_well_formed(value)}
+
+
+def _routes_of(written: Located[RoutingSpec] | None) -> Mapping[str, Any] | None:
+    return None if written is None else written.value.routes
 
 
 def _optional(path: Path, of: type[T], env: Mapping[str, str]) -> Located[T] | None:

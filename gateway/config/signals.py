@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from gateway.config.spec import Seconds, Spec
 from gateway.exchange import Feature, Format, Priority
+from gateway.texts.detectors import Detector
 
 Glob = Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")]
 Globs = tuple[Glob, ...]
@@ -23,7 +24,6 @@ Percent = Annotated[float, Meta(ge=0, le=100)]
 Person = Literal["key", "user", "tenant", "conversation"]
 """By whom a share of calls is drawn, so that one of them always falls on the same side."""
 
-Detector = Literal["email", "phone", "card", "iban", "secret"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

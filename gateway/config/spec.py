@@ -19,6 +19,9 @@ Secret = Annotated[
 ]
 """A text that may only come from a variable or a file."""
 
+Dollars = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,7}(\.[0-9]{1,18})?$")] | float
+"""Quoted or not. It is read as the first of these, text, so that it stays exact."""
+
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 

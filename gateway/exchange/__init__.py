@@ -28,6 +28,7 @@ from gateway.exchange.nouns import (
     Try,
 )
 from gateway.exchange.price import Cost, Price, Rates, Schedule
+from gateway.exchange.trace import Trace, new_span_id, told_by, trace_id_of
 from gateway.exchange.usage import SPENT, Origin, Usage
 
 __all__ = [
@@ -59,6 +60,10 @@ __all__ = [
     "Request",
     "Schedule",
     "Timeouts",
+    "Trace",
     "Try",
     "Usage",
+    "new_span_id",
+    "told_by",
+    "trace_id_of",
 ]

@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.exchange.price import Price
+from gateway.exchange.trace import Trace
 from gateway.exchange.usage import Usage
 
 Format = Literal[
@@ -90,6 +91,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     """Of the key; empty: it has none."""
     timezone: str = "UTC"
     """In which the tenant's days and months begin."""
+    class_: str = "default"
+    """The class of its tenant: few for all tenants, so that metrics can tell them apart."""
     admin: bool = False
     """It sees the usage of all tenants. What it may call, and who pays for that, is as for any other key."""
 
@@ -246,6 +249,10 @@ class Attempt(msgspec.Struct):
     """The class of service that the answer tells, as in `Usage`: also where it tells no usage."""
     call: Call | None = None
     """What was asked, in the client's format."""
+    ended_s: float | None = None
+    """When its answer was over; None: it still is under way, or it had none."""
+    trace: Trace | None = None
+    """The span that its upstream was told of; None: it was told of none."""
 
 
 class Lease(Protocol):
@@ -304,9 +311,19 @@ class Record(msgspec.Struct):
     """A client's call; or one of our own, for another call: a copy of it, or a question about its task."""
     made_for: str = ""
     """The id of the call that it is made for."""
+    cache: Literal["", "hit", "miss"] = ""
+    """What came of looking for an earlier answer; empty: nobody looked."""
     likeness: float | None = None
     """How alike a copy's answer and the original's are, 0 to 1."""
     is_settled: bool = False
+    trace: Trace | None = None
+    """None: it belongs to none, and begins none."""
+    class_: str = "default"
+    """The class of its tenant."""
+    received_s: float | None = None
+    """When the whole request was there."""
+    planned_s: float | None = None
+    admitted_s: float | None = None
     when_settled: asyncio.Event | None = None
     """Set once the call was entered, where somebody waits for that."""
 

@@ -155,7 +155,7 @@ def _course(record: Record, attempt: Attempt, number: int) -> tuple[Any, ...]:
         attempt.cause,
         "" if record.error is None else record.error.code,
         attempt.finish,
-        "" if number or record.ending != "finished" else "stale",
+        "stale" if record.cache == "hit" and not number else "",
     )
 
 

@@ -17,7 +17,7 @@ from gateway.config.checks.routes import route_name_problems
 from gateway.config.checks.zones import zone_problems
 from gateway.config.effect.routes import is_pattern
 from gateway.config.located import Located
-from gateway.config.spec import Secret, Spec
+from gateway.config.spec import Dollars, Secret, Spec
 from gateway.errors import ConfigErrors
 from gateway.policy.limits.scopes import (
     ForSpec,
@@ -44,8 +44,6 @@ _ROLLING: Mapping[Unit, tuple[int, int, str]] = {
 
 _WHOLE_PERCENT = 100
 
-Dollars = Annotated[str, Meta(pattern=r"^[0-9]{1,7}(\.[0-9]{1,18})?$")] | float
-"""Quoted or not. It is read as the first of these, text, so that it stays exact."""
 Level = Annotated[int, Meta(ge=1, le=1000)]
 
 

@@ -15,7 +15,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from gateway.config.checks.problems import Problem
 from gateway.config.checks.zones import zone_problems
@@ -27,6 +27,8 @@ from gateway.exchange import Caller, Priority
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """What a token may be signed with: asymmetric only, so that what verifies it cannot also make it."""
 
+MOST_CLASSES = 32
+"""Of all tenants: each is a label of many metrics."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 _DIGEST_OF_NOTHING = hashlib.sha256(b"").digest()
@@ -36,6 +38,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\
 TenantName = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$")]
 KeyId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Tag = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$")]
+ClassName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Globs = tuple[Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")], ...]
 
 
@@ -67,6 +70,10 @@ class TenantSpec(Spec, frozen=True, kw_only=True):
     share: Annotated[
         float, Meta(gt=0, le=1000, description="Its part of a busy backend, against other tenants' 1.")
     ] = 1.0
+    class_: Annotated[
+        ClassName,
+        Meta(description="What metrics and objectives tell tenants apart by: a few for all of them."),
+    ] = field(default="default", name="class")
     routes: Annotated[Globs, Meta(description="Models it may ask for: names or globs.")] = ("*",)
     timezone: Annotated[
         str, Meta(description="Where its days and months begin, for budgets: a zone of the IANA database.")
@@ -133,7 +140,12 @@ def compile(spec: Located[TenantsSpec]) -> Tenants:
             except _Malformed as error:
                 where = ("tenants", tenant, "keys", i, error.name)
                 errors.append(spec.error(where, error.message, error.hint))
-    problems = [*_twins(spec), *_issuer_problems(spec.value.issuers), *_zone_problems(spec.value)]
+    problems = [
+        *_twins(spec),
+        *_issuer_problems(spec.value.issuers),
+        *_zone_problems(spec.value),
+        *_class_problems(spec.value),
+    ]
     errors += [spec.error(*problem) for problem in problems]
     if errors:
         raise ConfigErrors(sorted(errors, key=lambda error: error.line))
@@ -151,7 +163,16 @@ def _caller(tenant: str, spec: TenantSpec) -> Caller:
         priority=spec.priority,
         share=spec.share,
         timezone=spec.timezone,
+        class_=spec.class_,
     )
+
+
+def _class_problems(spec: TenantsSpec) -> Iterator[Problem]:
+    known = {owner.class_ for owner in spec.tenants.values()}
+    if len(known) > MOST_CLASSES:
+        last = list(spec.tenants)[-1]
+        message = f"the tenants have {len(known)} classes, of which metrics keep {MOST_CLASSES} apart at most"
+        yield ("tenants", last), message, "give several tenants the same class"
 
 
 class _Malformed(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -19,9 +19,13 @@ import msgspec
 from gateway.errors import ConfigError, ConfigErrors
 from gateway.reloading.watch import Fingerprint, Watched
 from gateway.runtime import PartState, Runtime
+from gateway.telemetry.alarms import Trouble
 
 _LOOK_S = 0.25
 """An edit is live in less than a second: it is seen within this, and settled after as much again."""
+
+_MOST_REASON_CHARS = 2000
+"""Of what is wrong with an edit, in an event."""
 
 log = logging.getLogger("forebay")
 
@@ -59,7 +63,12 @@ class Reloader:
         except BaseException:  # what was opened until then is nobody's
             await stack.aclose()
             raise
-        return msgspec.structs.replace(runtime, parts={**runtime.parts, "configuration": self.state})
+        return msgspec.structs.replace(
+            runtime,
+            parts={**runtime.parts, "configuration": self.state},
+            troubles=lambda: (*runtime.troubles(), *self._troubles()),
+            optional={*runtime.optional, "configuration"},
+        )
 
     async def follow(self) -> None:
         """Look for edits until cancelled."""
@@ -116,11 +125,18 @@ class Reloader:
         for line in trouble.splitlines():
             log.error("configuration refused", extra={"reason": line})
 
+    def _troubles(self) -> Iterator[Trouble]:
+        """Tell of an edit that cannot be used, until one can."""
+        if self._trouble:
+            reason = self.current().clean(self._trouble)[:_MOST_REASON_CHARS]
+            summary = "the newest edit of the configuration cannot be used; the one before serves on"
+            yield Trouble("config_reload_failed", "configuration", summary, {"reason": reason})
+
     def state(self) -> PartState:
         """Say which configuration serves, and what is wrong with a newer one. The old one still serves."""
         since = self._since.strftime("%Y-%m-%dT%H:%M:%SZ")
         if self._trouble:
-            return True, f"the newest edit cannot be used, that of {since} serves on: {self._trouble}"
+            return False, f"the newest edit cannot be used, that of {since} serves on: {self._trouble}"
         return True, f"read {since}"
 
     def running(self) -> int:

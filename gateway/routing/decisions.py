@@ -1,7 +1,7 @@
 """Say what was decided for a call, and why: to be kept, shown, and decided again under other rules.
 
 Pure. It must not know where decisions are kept. Nothing of what a call says gets in here: of the call itself
-there is only what `signals.recall` keeps.
+there is only what `signals.recall` keeps, and of its model, headers and metadata no secret is written.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gateway.routing.plans import Considered, Plan
 from gateway.routing.routes import Candidate
 from gateway.routing.signals.recall import snapshot
 from gateway.routing.signals.signals import Signals
+from gateway.texts.trees import Clean, clean_tree
 
 HEADER = "x-forebay-decision"
 """Asks for the compact form, and carries it."""
@@ -27,6 +28,8 @@ COMPACT_BYTES = 1024
 """Proxies refuse headers that are much longer."""
 
 _UNASKED = frozenset({"", "0", "false", "no", "off"})
+_GIVEN = ("headers", "metadata")
+"""Facts that hold words of the client."""
 _NAME_CHARS = 200
 _SUMMARY_CHARS = 1000
 _NOTHING, _UNTOLD = Choice(()), Usage()
@@ -177,10 +180,12 @@ def option(candidate: Candidate) -> Option:
     return Option(candidate.deployment.name, candidate.cost_nanousd, score)
 
 
-def line_of(kept: Literal["all", "notable", "none"]) -> Callable[[Record, float, float], bytes] | None:
+def line_of(
+    kept: Literal["all", "notable", "none"], clean: Clean = str
+) -> Callable[[Record, float, float], bytes] | None:
     """Return what writes the decision on a call as a line of JSON, empty for one that is not kept.
 
-    None: nothing is kept.
+    None: nothing is kept. `clean` takes out what nobody may read.
     """
     if kept == "none":
         return None
@@ -188,10 +193,19 @@ def line_of(kept: Literal["all", "notable", "none"]) -> Callable[[Record, float,
 
     def line(record: Record, ended_s: float, unix_s: float) -> bytes:
         if every or is_notable(record):
-            return encode(decision_of(record, ended_s, unix_s)) + b"\n"
+            return encode(_cleaned(decision_of(record, ended_s, unix_s), clean)) + b"\n"
         return b""
 
     return line
+
+
+def _cleaned(decision: Decision, clean: Clean) -> object:
+    """Take out what clients may have put in. A target may have the name of the client's model."""
+    if clean(decision.model) != decision.model:
+        return clean_tree(msgspec.to_builtins(decision), clean)
+    facts = decision.facts
+    given = {name: clean_tree(facts[name], clean) for name in _GIVEN if facts.get(name)}
+    return msgspec.structs.replace(decision, facts={**facts, **given}) if given else decision
 
 
 def decision_header(headers: Mapping[str, str], record: Record) -> list[tuple[bytes, bytes]]:

@@ -12,7 +12,8 @@ class Flights:
 
     def __init__(self) -> None:
         self._running: set[Flight] = set()
-        self._draining = False
+        self.draining = False
+        """The worker is about to stop."""
         self._empty: asyncio.Event | None = None
         """Set when the last call ends, once somebody waits for that."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -25,11 +26,11 @@ class Flights:
 
     def drain(self) -> None:
         """The worker is about to stop: say so to whoever asks for readiness."""
-        self._draining = True
+        self.draining = True
 
     def state(self) -> tuple[bool, str]:
         """Whether new calls are welcome, and a sentence about it."""
-        if self._draining:
+        if self.draining:
             return False, f"shutting down, {len(self._running)} calls still run"
         return True, f"serving, {len(self._running)} calls run"
 

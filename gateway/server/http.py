@@ -21,7 +21,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import uvicorn
@@ -69,20 +69,25 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
-async def serve(
-    app: Application,
-    settings: ServerSettings,
-    sock: socket.socket,
-    on_drain: Callable[[], None],
-    on_expire: Callable[[], None],
-) -> int:
+class Turns(NamedTuple):
+    """Called on the loop, at most once each, in this order."""
+
+    on_ready: Callable[[], None]
+    """Connections are taken, and a signal ends that in order."""
+    on_drain: Callable[[], None]
+    """A signal came: no more connections are taken."""
+    on_expire: Callable[[], None]
+    """What still runs has had its time."""
+
+
+async def serve(app: Application, settings: ServerSettings, sock: socket.socket, turns: Turns) -> int:
     """Serve `app` on the listening `sock` until a signal ends it; takes over SIGTERM and SIGINT.
 
-    Both callbacks are called on the loop, at most once each. Returns the exit code of the process: 0
+    Returns the exit code of the process: 0
     after an orderly end, 1 after a second signal. Raises SystemExit when the application's own
     start-up (ASGI lifespan) fails.
     """
-    server = GatewayServer(app, settings, on_drain, on_expire)
+    server = GatewayServer(app, settings, turns)
     await server.serve(sockets=[sock])
     return server.exit_code
 
@@ -94,22 +99,21 @@ class GatewayServer(uvicorn.Server):
         self,
         app: Application,
         settings: ServerSettings,
-        on_drain: Callable[[], None],
-        on_expire: Callable[[], None],
+        turns: Turns,
     ) -> None:
         super().__init__(_uvicorn_config(app, settings))
         self.settings = settings
         self.exit_code = 0
         self.edge = EdgeState(settings.max_connections, settings.header_timeout_s)
         self.server_state = self.edge
-        self._on_drain = on_drain
-        self._on_expire = on_expire
+        self._turns = turns
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the clock before the first connection can come."""
         self.edge.now_s = asyncio.get_running_loop().time()
         await super().startup(sockets)
+        self._turns.on_ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Advance the coarse clock; sweep once a second."""
@@ -122,7 +126,7 @@ class GatewayServer(uvicorn.Server):
         """Drain, expire, cut; then end the application's lifespan."""
         self._close_listeners(sockets)
         if not await self._drained(self.settings.drain_s) and not self.force_exit:
-            self._on_expire()
+            self._turns.on_expire()
             await self._drained(EXPIRE_GRACE_S)
         for connection in (*self.edge.connections, *self.edge.lingering):
             connection.transport.abort()
@@ -192,7 +196,7 @@ class GatewayServer(uvicorn.Server):
     def _begin_drain(self) -> None:
         """Tell the application; the main loop's next tick, within 0.1 s, closes the listener."""
         self.edge.draining = True
-        self._on_drain()
+        self._turns.on_drain()
 
 
 def _uvicorn_config(app: Application, settings: ServerSettings) -> uvicorn.Config:

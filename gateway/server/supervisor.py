@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -40,7 +40,6 @@ def supervise(
     workers: int,
     sock: socket.socket,
     drain_s: float,
-    env: Mapping[str, str] | None = None,
 ) -> int:
     """Run `workers` copies of `argv_of_worker(index)` until SIGTERM or SIGINT; replace those that die.
 
@@ -50,7 +49,7 @@ def supervise(
     one too; what then still runs after `drain_s` and a margin is killed.
     Returns 0 after an orderly end, 1 after a second signal or a kill.
     """
-    return _Supervisor(argv_of_worker, workers, sock, drain_s, env).run()
+    return _Supervisor(argv_of_worker, workers, sock, drain_s).run()
 
 
 class Restarts(msgspec.Struct):
@@ -84,13 +83,11 @@ class _Supervisor:
         workers: int,
         sock: socket.socket,
         drain_s: float,
-        env: Mapping[str, str] | None,
     ) -> None:
         self.argv_of_worker = argv_of_worker
         self.workers = [_Worker(index, Restarts()) for index in range(workers)]
         self.sock = sock
         self.drain_s = drain_s
-        self.env = env
         self.kill_at_s: float | None = None
         """Set once the end has begun."""
         self.exit_code = 0
@@ -127,7 +124,6 @@ class _Supervisor:
         try:
             worker.child = start_child(
                 self.argv_of_worker(worker.index),
-                env=self.env,
                 # Not SIGKILL: with this process gone, running answers may still end in order.
                 death_signal=signal.SIGTERM,
                 pass_fds=(self.sock.fileno(),),

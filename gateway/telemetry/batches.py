@@ -26,8 +26,9 @@ class Batches(Generic[T]):
 
     def __init__(self, name: str, write: Callable[[Sequence[T]], None], most: int | None = None) -> None:
         self._write = write
-        self._waiting: deque[T] = deque(maxlen=most)
-        self.put = self._waiting.append
+        self.waiting: deque[T] = deque(maxlen=most)
+        """What was put and is not yet written, the oldest first."""
+        self.put = self.waiting.append
         """Queue an entry; never waits."""
         self._wake = Event()
         self.closed = False
@@ -47,7 +48,7 @@ class Batches(Generic[T]):
         self._write_waiting()
 
     def _write_waiting(self) -> None:
-        waiting = self._waiting
+        waiting = self.waiting
         if not waiting:
             return
         try:

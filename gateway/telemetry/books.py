@@ -1,4 +1,4 @@
-"""Enter each ended call once: into the ledger, the metrics, and as one access line.
+"""Enter each ended call once: into the ledger, and for all who tell of calls.
 
 Where an upstream never told its usage, the tokens that passed by are counted first, in a thread; the ledger
 has it before that, by an estimate.
@@ -9,16 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
 
-from gateway.errors import GatewayError
 from gateway.exchange import Attempt, Record, Usage
 from gateway.formats.request.prompt import decode_prompt
-from gateway.telemetry.decisions import DecisionLog
-from gateway.telemetry.logs import AccessLine, AccessLog, AttemptLine
-from gateway.telemetry.metrics import Metrics
 
 Book = Callable[[Record, float, Sequence[Attempt]], Callable[[], None] | None]
 """Enters a call in the ledger: given when it ended, and whose usage is only estimated. What it returns enters
@@ -27,28 +22,21 @@ that again, once it was counted."""
 _TOKENS_PER_MESSAGE = 4
 """What a chat template adds to each message, roughly."""
 
-_MODEL_CHARS = 200
-_ERROR_CHARS = 1000
-_CALM = frozenset({"finished", "refused", "client_gone"})
-_UNTOLD = Usage()
-"""Of a call none of whose attempts told what it used."""
+Sink = Callable[[Record, float], None]
+"""Takes a call that has ended, and when that was, of the monotonic clock; never waits."""
 
 
 class Books:
-    """The books of one process. `count_tokens` may take long: it only runs in threads."""
+    """The books of one process. `count_tokens` may take long: it only runs in threads.
+
+    `sinks` hear of each call, in their order.
+    """
 
     def __init__(
-        self,
-        metrics: Metrics,
-        access_log: AccessLog,
-        count_tokens: Callable[[str], int],
-        decisions: DecisionLog | None = None,
-        book: Book | None = None,
+        self, count_tokens: Callable[[str], int], sinks: Sequence[Sink], book: Book | None = None
     ) -> None:
-        self._metrics = metrics
-        self._access_log = access_log
         self._count_tokens = count_tokens
-        self._decisions = decisions
+        self._sinks = sinks
         self._book = book
         self._counting: set[asyncio.Future[None]] = set()
         self._log = logging.getLogger("forebay")
@@ -76,12 +64,9 @@ class Books:
         )
 
     async def close(self) -> None:
-        """Wait for what is being counted, then write the last lines."""
+        """Wait for what is being counted."""
         if self._counting:
             await asyncio.wait(self._counting)
-        self._access_log.close()
-        if self._decisions is not None:
-            self._decisions.close()
 
     def _count(self, record: Record, untold: list[Attempt]) -> None:
         """Count what went to attempts that never told, and what came of them."""
@@ -110,10 +95,10 @@ class Books:
     def _enter(self, record: Record, ended_s: float) -> None:
         if record.lease is not None:
             record.lease.settle(record.attempts)
-        self._metrics.observe(record, ended_s)
-        self._access_log.write(_line(record, ended_s))
-        if self._decisions is not None:
-            self._decisions.write(record, ended_s)
+        reported = _Reported(self, record)
+        for sink in self._sinks:
+            with reported:  # what one of them cannot make of it must not cost the others
+                sink(record, ended_s)
 
 
 class _Reported:
@@ -140,79 +125,3 @@ class _Reported:
 def _is_untold(attempt: Attempt) -> bool:
     """Tell whether it has, or may have, generated something, and never said how much."""
     return attempt.usage is None and attempt.transcript is not None
-
-
-def _line(record: Record, ended_s: float) -> AccessLine:
-    attempts, error = record.attempts, record.error
-    used = _used(attempts)
-    return AccessLine(  # by position: by name it takes twice as long
-        datetime.now(UTC),
-        record.purpose,
-        "info" if record.ending in _CALM else "warning",
-        record.call_id,
-        record.status,
-        record.ending,
-        _ms(ended_s - record.started_s),
-        record.format,
-        record.tenant,
-        record.key,
-        record.model[:_MODEL_CHARS],
-        record.route,
-        record.backend,
-        record.stream,
-        None if record.first_byte_s is None else _ms(record.first_byte_s - record.started_s),
-        used.input_tokens,
-        used.output_tokens,
-        used.cached_tokens,
-        used.cache_write_tokens,
-        used.cache_write_1h_tokens,
-        used.reasoning_tokens,
-        used.audio_input_tokens,
-        used.audio_output_tokens,
-        used.image_input_tokens,
-        used.image_output_tokens,
-        used.tool_use_tokens,
-        used.searches,
-        used.characters,
-        used.audio_s or None,  # of a float, only the very same nought would be left out
-        "" if used is _UNTOLD else used.origin,
-        record.translated_to,
-        record.dropped,
-        record.rule,
-        record.made_for,
-        None if record.likeness is None else round(record.likeness, 3),
-        sum([attempt.skipped_events for attempt in attempts]),
-        [] if len(attempts) < 2 else [_try(attempt) for attempt in attempts],
-        [f"{attempt.backend}: {attempt.cause}" for attempt in attempts if attempt.cause],
-        _told(error)[:_ERROR_CHARS] if error else "",
-    )
-
-
-def _used(attempts: Sequence[Attempt]) -> Usage:
-    used = _UNTOLD
-    for attempt in attempts:
-        if attempt.usage is not None:
-            used = attempt.usage if used is _UNTOLD else used + attempt.usage
-    return used
-
-
-def _try(attempt: Attempt) -> AttemptLine:
-    usage = attempt.usage or _UNTOLD
-    return AttemptLine(
-        attempt.backend,
-        attempt.model[:_MODEL_CHARS],
-        attempt.why,
-        _ms(attempt.seconds),
-        attempt.cause,
-        usage.input_tokens,
-        usage.output_tokens,
-    )
-
-
-def _told(error: GatewayError) -> str:
-    return f"{error.code}: {error.message}" + (f" ({error.detail})" if error.detail else "")
-
-
-def _ms(seconds: float) -> float:
-    """Milliseconds, to the microsecond; rounding to decimals gives the same, four times as slowly."""
-    return round(seconds * 1e6) / 1000

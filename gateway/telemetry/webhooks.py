@@ -26,6 +26,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.telemetry.events import RUNBOOKS, words_of
+
 if TYPE_CHECKING:
     import httpx
 
@@ -224,10 +226,22 @@ def _client() -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=60.0)
 
 
-def new_event(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Make an event of now. `data` must hold neither secrets nor prompts: it leaves the house."""
+def new_event(kind: str, data: Mapping[str, Any], runbooks: str = RUNBOOKS) -> dict[str, Any]:
+    """Make an event of now. `data` must hold neither secrets nor prompts: it leaves the house.
+
+    `runbooks` is where their pages are: a URL, or a folder.
+    """
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"id": f"evt_{getrandbits(96):024x}", "type": kind, "time": now, "data": dict(data)}
+    words = words_of(kind, data, runbooks)
+    return {
+        "id": f"evt_{getrandbits(96):024x}",
+        "type": kind,
+        "time": now,
+        "severity": words.severity,
+        "summary": words.summary,
+        "runbook": words.runbook,
+        "data": dict(data),
+    }
 
 
 def signature(secret: bytes, timestamp: int, body: bytes) -> str:

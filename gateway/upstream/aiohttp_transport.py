@@ -141,6 +141,10 @@ class _Pool(aiohttp.TCPConnector):
         connection = cast("type[ResponseHandler]", _Connection)
         self._factory = partial(connection, loop=asyncio.get_running_loop())
 
+    def use(self) -> tuple[int, int]:
+        """Count the connections that calls have, and those that wait for one."""
+        return len(self._acquired), sum(len(idle) for idle in self._conns.values())
+
 
 class AiohttpTransport:
     """A pool of connections to one backend; `max_connections` 0 means no limit."""
@@ -175,6 +179,11 @@ class AiohttpTransport:
         drop = connection.release  # to the pool, which closes one whose answer has not come whole
         content.on_eof(drop)
         return WatchedAnswer(head.code, head.raw_headers, pull, drop, watchdog, timeouts.gap_s, connect_s)
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many are in use now, and how many are idle."""
+        return (0, 0) if self._pool is None else self._pool.use()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -18,7 +18,7 @@ import msgspec
 import uvloop
 
 from gateway.server.connection import DISCONNECT
-from gateway.server.http import ServerSettings, listen, serve
+from gateway.server.http import ServerSettings, Turns, listen, serve
 from gateway.server.supervisor import supervise
 
 CHUNK = b"x" * 65536
@@ -127,7 +127,7 @@ def expire() -> None:
 
 def work(settings: str, sock: socket.socket) -> int:
     limits = msgspec.json.decode(settings, type=ServerSettings)
-    return uvloop.run(serve(app, limits, sock, lambda: say("drain"), expire))
+    return uvloop.run(serve(app, limits, sock, Turns(lambda: say("ready"), lambda: say("drain"), expire)))
 
 
 def main() -> int:

@@ -18,13 +18,13 @@ from gateway.errors import BadRequest, TooLarge
 from gateway.formats.chat.response import rename_model
 from gateway.formats.chat.usage import decode_usage
 from gateway.formats.envelope import decode_envelope, decode_members, encode_request
-from gateway.formats.errors.redaction import redact
 from gateway.formats.errors.verdicts import judge
 from gateway.formats.http.compression import decompress
 from gateway.formats.request.prompt import decode_prompt
 from gateway.routing.matching.globs import is_glob
 from gateway.routing.routes import Route
 from gateway.routing.table import Routes, allows
+from gateway.texts.credentials import redact
 
 VALUES = st.recursive(
     st.one_of(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from time import monotonic
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from rig import chat
@@ -48,8 +49,10 @@ from gateway.server.flights import Flights
 from gateway.stages.receive import Intake
 from gateway.stores import StoredKey
 from gateway.stores.quotas_memory import MemoryQuotas
-from gateway.telemetry.books import Books
+from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.books import Book, Books
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing.head import Head
 from gateway.upstream.access import unsigned
 from gateway.upstream.credentials import CredentialsInTurn
 
@@ -228,11 +231,30 @@ def runtime(keys: Sequence[StoredKey], decided: Routing, books: Books, **parts: 
         questions=Questions(NoLedger()),
         statements=Statements(NoLedger(), {}),
         budgets=Budgets(NoLedger(), MemoryQuotas(), Rules([]), {}),
+        head=Head(),
+        clean=str,
         classifier=None,
         headers=WANTED,
         parts={},
     )
     return msgspec.structs.replace(whole, **parts)
+
+
+@asynccontextmanager
+async def books_into(
+    stream: TextIO,
+    count: Callable[[str], int] = len,
+    *,
+    book: Book | None = None,
+) -> AsyncIterator[Books]:
+    """Books whose lines are all in the stream at the end."""
+    log = AccessLog(stream)
+    books = Books(count, (Metrics().observe, log.enter), book)
+    try:
+        yield books
+    finally:
+        await books.close()
+        log.close()
 
 
 def call(format_: Format = "chat", caller: Caller = CALLER, headers: Any = None, **members: Any) -> Call:

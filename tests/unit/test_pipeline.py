@@ -31,9 +31,8 @@ from gateway.identity.keys import digest_of, mint_key
 from gateway.pipeline import serve
 from gateway.routing.routes import Target
 from gateway.stores import StoredKey
+from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.books import Books
-from gateway.telemetry.logs import AccessLog
-from gateway.telemetry.metrics import Metrics
 
 SECRET = mint_key()
 KEY = StoredKey("key_1", "acme", digest_of(SECRET), ("*",), name="", created_unix_s=0)
@@ -91,7 +90,8 @@ class Site:
         """Serve a call; its one access line. `interrupt` is a reason to end it when it stands still."""
 
         async def scene() -> None:
-            books = Books(Metrics(), AccessLog(self.stream), lambda text: len(text.split()))
+            log = AccessLog(self.stream)
+            books = Books(lambda text: len(text.split()), (log.enter,))
             whole = runtime([KEY], self.routing, books)
 
             async def serving() -> None:
@@ -108,6 +108,7 @@ class Site:
                 flights[0].interrupt(interrupt)
             await asyncio.wait_for(task, 5)
             await books.close()
+            log.close()
 
         asyncio.run(scene())
         (line,) = self.stream.getvalue().splitlines()
@@ -265,7 +266,8 @@ def test_a_cancellation_that_nobody_announced_is_not_swallowed() -> None:
         pass
 
     async def cancelled() -> None:
-        books = Books(Metrics(), AccessLog(site.stream), len)
+        log = AccessLog(site.stream)
+        books = Books(len, (log.enter,))
         whole = runtime([KEY], site.routing, books)
 
         async def serving() -> None:
@@ -277,6 +279,7 @@ def test_a_cancellation_that_nobody_announced_is_not_swallowed() -> None:
         task.cancel()
         await asyncio.wait([task])
         await books.close()
+        log.close()
         if task.cancelled():
             raise Unannounced
 

@@ -93,8 +93,8 @@ function parts(context) {
     size: "half",
     load: () => readiness(context.signal),
     draw: ({ parts: all }) =>
-      h("ul", { class: "parts" }, Object.entries(all).map(([name, { ok, detail }]) =>
-        h("li", {}, h("span", { class: ok ? "state good" : "state bad" }, ok ? "\u2713 works" : "\u2715 does not work"), h("b", {}, name), h("span", { class: "note" }, detail)),
+      h("ul", { class: "parts" }, Object.entries(all).map(([name, { ok, detail, since, needed }]) =>
+        h("li", {}, h("span", { class: ok ? "state good" : "state bad" }, ok ? "\u2713 works" : "\u2715 does not work"), h("b", {}, name), h("span", { class: "note" }, `${detail}; since ${lately(Date.parse(since) / 1000)}${needed ? "" : "; calls are served without it"}`)),
       )),
   });
 }

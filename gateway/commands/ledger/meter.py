@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -23,20 +23,27 @@ import msgspec
 
 from gateway.commands.ledger.watching import watch
 from gateway.compose.ledger import open_engine, open_usage, prepare, spool_folder
+from gateway.compose.logs import log_by
 from gateway.compose.reading import Config, load_config
+from gateway.errors import ConfigError, ConfigErrors
 from gateway.finops.meter import STATE_FILE, Meter, MeterState
 from gateway.ledger.reading import QUARANTINE, SpoolReader
+from gateway.reloading.watch import Watched
 from gateway.telemetry import logs
 
 _LOCK_FILE = "meter.lock"
+_LOOK_S = 1.0
 
 log = logging.getLogger("forebay")
 
 
 def run(args: argparse.Namespace) -> int:
     """Work until a signal; returns the exit code. Raises ConfigErrors, ConfigError."""
+    watched = Watched(args.config)
     config = load_config(args.config)
     logs.set_up(config.resolved.server.log_level, sys.stderr)
+    logs.take_over()
+    log_by(config)
     folder = spool_folder(args.state)
     if args.quarantine:
         return _show_quarantine(folder)
@@ -47,11 +54,21 @@ def run(args: argparse.Namespace) -> int:
     stop = _stop_on_signals()
     with _alone(folder, stop) as is_mine:
         if is_mine:
-            _work(config, args.state, folder, stop)
+            _work(config, args.state, stop, watched)
     return 0
 
 
-def _work(config: Config, state_dir: Path, folder: Path, stop: Event) -> None:
+def _follow(folder: Path, watched: Watched, stop: Event) -> None:
+    """Log as the newest good configuration says; all else of it takes a restart, or the gateway's word."""
+    while not stop.wait(_LOOK_S):
+        if watched.look() != watched.seen:
+            watched.renew()
+            with suppress(ConfigError, ConfigErrors):  # the gateway reports it
+                log_by(load_config(folder))
+
+
+def _work(config: Config, state_dir: Path, stop: Event, watched: Watched) -> None:
+    folder = spool_folder(state_dir)
     with ExitStack() as stack:
         open_engine(config, state_dir, stack)
         store = open_usage(config, state_dir)
@@ -59,6 +76,10 @@ def _work(config: Config, state_dir: Path, folder: Path, stop: Event) -> None:
         watching = Thread(target=watch, args=(config, store, state_dir, stop), name="watching")
         watching.start()
         stack.callback(watching.join)
+        if config.resolved.server.watch:
+            levels = Thread(target=_follow, args=(config.folder, watched, stop), name="levels")
+            levels.start()
+            stack.callback(levels.join)
         ready = partial(prepare, config, state_dir)
         Meter(SpoolReader(folder), store, ready, partial(_write_state, folder)).run(stop)
 

@@ -33,7 +33,7 @@ async def _watch(config: Config, store: UsageStore, state_dir: Path, stop: Event
 
     def announce(kind: str, data: Mapping[str, Any]) -> None:
         log.warning("unusual spend", extra={"anomaly": dict(data)})
-        webhooks.send(new_event(kind, data))
+        webhooks.send(new_event(kind, data, config.telemetry.spec.runbooks_url))
 
     jobs = [
         asyncio.create_task(webhooks.follow()),

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.commands.limiting import table
+from gateway.commands.limits.limiting import table
 from gateway.commands.usage.books import Books
 from gateway.config.resolve import BackendSettings
 from gateway.finops.reconciling.comparing import Cell, Comparison, booked_of, compare, window_of

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from gateway.commands.limiting import table
+from gateway.commands.limits.limiting import table
 from gateway.commands.usage.books import Books
 from gateway.config.resolve import BackendSettings
 from gateway.errors import BadRows

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from gateway.commands.limiting import table
+from gateway.commands.limits.limiting import table
 from gateway.commands.usage.books import Books
 from gateway.finops.sql import text_of
 from gateway.finops.terms import read_moment

@@ -11,6 +11,7 @@ from gateway.formats.chat.errors import encode_error as encode_openai_error
 from gateway.formats.gemini.errors import encode_error as encode_google_error
 from gateway.formats.http.headers import REQUEST_ID_NAMES, relayed_headers
 from gateway.formats.messages.errors import encode_error as encode_anthropic_error
+from gateway.texts.trees import Clean, clean_body
 
 _ENCODERS: Mapping[str, Callable[[GatewayError], bytes]] = {
     "messages": encode_anthropic_error,
@@ -40,3 +41,15 @@ def error_reply(error: GatewayError, call_id: str, format_: Format = "chat") -> 
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
     encode = _ENCODERS.get(format_, encode_openai_error)
     return Reply(error.status, headers, encode(error))
+
+
+def clean_reply(reply: Reply, clean: Clean) -> None:
+    """Take out of an error's reply, headers and body, what it may quote of a request or of an upstream."""
+    values = "\n".join([value.decode("latin-1") for _, value in reply.headers])
+    if clean(values) != values:
+        reply.headers = [
+            (name, clean(value.decode("latin-1")).encode("latin-1", "replace"))
+            for name, value in reply.headers
+        ]
+    if isinstance(reply.body, bytes):
+        reply.body = clean_body(reply.body, clean)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.config.signals import SensitivitySpec, TaskSpec
-from gateway.routing.signals.patterns import pattern_problem
 from gateway.routing.signals.sensitive import Labels, compile_labels
 from gateway.routing.signals.task import Tasks, compile_tasks
+from gateway.texts.patterns import pattern_problem
 
 __all__ = ["Readers", "compile_readers", "pattern_problem"]
 

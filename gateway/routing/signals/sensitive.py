@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from gateway.config.signals import Detector, SensitivitySpec
+from gateway.config.signals import SensitivitySpec
 from gateway.errors import BadRequest
 from gateway.exchange import Call
 from gateway.routing.sensitivity import RESTRICTED
-from gateway.routing.signals.detectors import finds, suspect
-from gateway.routing.signals.patterns import AnyOf, TooMany
 from gateway.routing.signals.text import FILE_LIKE, outer_text_of, with_files
+from gateway.texts.detectors import Detector, finds, suspect
+from gateway.texts.patterns import AnyOf, TooMany
 
 
 class Label(msgspec.Struct, frozen=True, gc=False):

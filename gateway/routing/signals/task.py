@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.config.signals import RangeSpec, TaskSpec
 from gateway.exchange import Feature
-from gateway.routing.signals.patterns import AnyOf, words_pattern
+from gateway.texts.patterns import AnyOf, words_pattern
 
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 """Ideographs and kana: no spaces between words, of some two characters each."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.exchange import Call
-from gateway.routing.signals.patterns import TooMany, compile_pattern, looked_at
+from gateway.texts.patterns import TooMany, compile_pattern, looked_at
 
 _DEEPEST = 2
 """JSON, and JSON in its strings."""

@@ -67,6 +67,7 @@ def configuration(folder: Path, port: int) -> str:
         _location("/paced/chat/completions", "text/event-stream", paced),
         "        location = /failing/chat/completions { return 500; }",
         "        location = /readyz { return 200; }",
+        "        location /v1/ { return 200; }",  # a receiver of traces and metrics
     ]
     return _FRAME.format(
         folder=folder, module=ECHO_MODULE, host=HOST, port=port, locations="\n".join(locations)

@@ -23,6 +23,7 @@ from harness.load import Effort, Rounds, compare, flooded, put_load
 from harness.planning import plan_rows
 from harness.table import Row
 from harness.targets import Target
+from harness.telemetry import loop_lag_ms, tell, telling_rows
 
 CONNECTIONS = 32
 OPEN_STREAMS = 1000
@@ -371,6 +372,18 @@ def ledger(bench: Bench) -> list[Row]:
         return [*rows, *keeping_up_rows(state)]
 
 
+def telemetry(bench: Bench) -> list[Row]:
+    """Calls a second with metrics and some traces, against without; and how late the event loop gets."""
+    pairs = []
+    for name, everything in (("silent", False), ("telling", True)):
+        target, child = targets.gateway(bench.upstream_port, bench.folder / name)
+        tell(bench.folder / name / "config", bench.upstream_port, everything=everything)
+        pairs.append((replace(target, name=f"Forebay, {name}"), child))
+    with started(pairs[0]) as (silent, _), started(pairs[1]) as (telling, _):
+        seen = compare([silent, telling], "json", bench.effort(CONNECTIONS))
+        return telling_rows(seen[silent.name], seen[telling.name], loop_lag_ms(telling.port))
+
+
 def flood(bench: Bench) -> list[Row]:
     """What one tenant's calls take longer while another one goes on asking beyond its limit."""
     target, child = bench.start_gateway(bench.upstream_port, bench.folder)
@@ -421,4 +434,5 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "limits": limits,
     "flood": flood,
     "ledger": ledger,
+    "telemetry": telemetry,
 }

@@ -102,3 +102,33 @@ def test_what_is_known_of_an_answer_is_written_down_before_its_end_goes_out() ->
     delivered(streamed, Reply(200, [], pieces(), lambda: ends.append(len(streamed.messages))))
     assert ends == [0, 3]  # after the head and both pieces, before the end
     assert len(streamed.messages) == 4
+
+
+def cleaned(text: str) -> str:
+    return text.replace("hunter2", "[secret]")
+
+
+def test_an_error_goes_out_without_what_nobody_may_read() -> None:
+    sent = Sent()
+    reply = Reply(404, [(b"x-said", b"hunter2")], b'{"error":{"message":"no hunter2"}}')
+    asyncio.run(Client(sent, cleaned).deliver(reply))
+    start, body = sent.messages
+    assert (b"x-said", b"[secret]") in start["headers"]
+    assert body["body"] == b'{"error":{"message":"no [secret]"}}'
+    assert (b"content-length", b"%d" % len(body["body"])) in start["headers"]
+
+
+def test_of_an_answer_only_the_errors_inside_its_stream_are_changed() -> None:
+    async def said() -> AsyncGenerator[bytes, None]:
+        yield b'data: {"content":"hunter2"}\n\n'
+        yield b'data: {"error":{"message":"hunter2"}}\n\n'
+
+    whole, streamed = Sent(), Sent()
+    asyncio.run(Client(whole, cleaned).deliver(Reply(200, [(b"x-said", b"hunter2")], b'{"error":"hunter2"}')))
+    asyncio.run(Client(streamed, cleaned).deliver(Reply(200, [], said())))
+    assert whole.messages[1]["body"] == b'{"error":"hunter2"}'
+    assert (b"x-said", b"hunter2") in whole.messages[0]["headers"]
+    assert [message["body"] for message in streamed.messages[1:3]] == [
+        b'data: {"content":"hunter2"}\n\n',
+        b'data: {"error":{"message":"[secret]"}}\n\n',
+    ]

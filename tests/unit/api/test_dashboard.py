@@ -62,6 +62,7 @@ class Place:
         self.directory = KeyDirectory((), CALLERS, self.store)
         self.directory.refresh()
         self.runtime: Any = SimpleNamespace(
+            clean=str,
             identity=Identity(self.directory, strangers=Strangers(trusted)),
             routing=routing(route("gpt", target("b"))),
             questions=Questions(),

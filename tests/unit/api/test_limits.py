@@ -37,6 +37,7 @@ def store() -> Store:
 def ask(store: Store, path: str = "", *, key: str | None = OWN, rules: Any = RULES) -> httpx.Response:
     asked = target("b")
     runtime: Any = SimpleNamespace(
+        clean=str,
         identity=Identity(KeyDirectory(KEYS, CALLERS, None)),
         routing=routing(route("gpt", asked, aliases=("gpt-4",)), route("fast", asked), route("any/*", asked)),
         entrance=SimpleNamespace(rules=rules, desk=SimpleNamespace(store=store)),

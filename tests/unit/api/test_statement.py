@@ -48,7 +48,7 @@ def ask(store: Asked, monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(statement, "caller_of", caller_of)
         desk: Any = Statements(store, {"acme": Caller("acme", "", timezone="Asia/Kolkata")})
-        runtime: Any = SimpleNamespace(statements=desk)
+        runtime: Any = SimpleNamespace(statements=desk, clean=str)
         app = Litestar(
             statement.statement_handlers(lambda: runtime),
             exception_handlers={

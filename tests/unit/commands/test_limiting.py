@@ -15,8 +15,8 @@ from unit.admission.rules import ACME, CALLERS, RULES, USD, Store
 
 from gateway.admission.standing import Standing
 from gateway.admission.steering import Order, perform
-from gateway.commands import budget, limit_options, quota
-from gateway.commands.limiting import Reach
+from gateway.commands.limits import budget, options, quota
+from gateway.commands.limits.limiting import Reach
 from gateway.errors import StoreDown
 from gateway.policy.tenants import StaticKey
 from gateway.quotas.rules import Scope
@@ -34,7 +34,7 @@ def store() -> Store:
 
 def parsed(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="forebay")
-    limit_options.register(parser.add_subparsers(dest="command", required=True))
+    options.register(parser.add_subparsers(dest="command", required=True))
     return parser.parse_args(arguments)
 
 
@@ -145,17 +145,17 @@ def test_what_is_no_amount_is_refused(text: str, capsys: pytest.CaptureFixture[s
     ],
 )
 def test_times_are_read(text: str, unix_ms: int) -> None:
-    assert limit_options.time_ms(text) == unix_ms
+    assert options.time_ms(text) == unix_ms
 
 
 def test_a_time_from_now_is_read() -> None:
-    assert abs(limit_options.time_ms("12h") - (time.time() + 43_200) * 1000) < 5000
+    assert abs(options.time_ms("12h") - (time.time() + 43_200) * 1000) < 5000
 
 
 @pytest.mark.parametrize("text", ["soon", "2027-02-30", "12x", "1.5h"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"is no time|is not a duration"):
-        limit_options.time_ms(text)
+        options.time_ms(text)
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,11 @@ def test_a_call_that_was_turned_away_is_an_entry_without_an_attempt() -> None:
     assert (entry.waste, entry.why, entry.cache) == ("", "", "")
 
 
-def test_an_answer_that_no_upstream_gave_is_of_a_cache() -> None:
-    (entry,) = booked(a_record())
+def test_an_earlier_answer_is_of_a_cache() -> None:
+    record = a_record()
+    assert booked(record)[0].cache == "", "words that were written for the case are not"
+    record.cache = "hit"
+    (entry,) = booked(record)
     assert (entry.cache, entry.attempts, entry.calls) == ("stale", 0, 1)
 
 

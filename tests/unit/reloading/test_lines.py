@@ -13,7 +13,7 @@ from gateway.config.located import load
 from gateway.config.resolve import BackendSettings, load_presets, resolve
 from gateway.config.routing import RoutingSpec
 from gateway.routing.health.sharing import Alone
-from gateway.routing.signals.patterns import pattern_problem
+from gateway.texts.patterns import pattern_problem
 
 ROUTING = """
 backends:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from gateway.reloading.watch import Watched
 from gateway.runtime import Runtime
 from gateway.server.flights import Flights
 from gateway.telemetry.books import Books
-from gateway.telemetry.logs import AccessLog
 from gateway.telemetry.metrics import Metrics
 
 BAD = ConfigErrors(
@@ -52,7 +50,7 @@ class Configurations:
             raise BAD
         if text == "bug":
             raise ZeroDivisionError
-        books = Books(self.metrics, AccessLog(StringIO()), len)
+        books = Books(len, (self.metrics.observe,))
         return runtime(
             [], routing(), books, metrics=self.metrics, flights=Flights(), parts={"named": text_of(text)}
         )
@@ -63,8 +61,10 @@ class Configurations:
 
     @property
     def state(self) -> str:
-        works, words = self.reloader.current().parts["configuration"]()
-        assert works, "the old configuration serves on"
+        runtime = self.reloader.current()
+        assert "configuration" in runtime.optional, "the old configuration serves on"
+        works, words = runtime.parts["configuration"]()
+        assert works is not bool(list(runtime.troubles())), words
         return words
 
     def reloads(self, result: str) -> float:

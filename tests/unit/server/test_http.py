@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.server.connection import Connection
-from gateway.server.http import GatewayServer, ServerSettings, listen
+from gateway.server.http import GatewayServer, ServerSettings, Turns, listen
 
 
 async def app(scope: object, receive: object, send: object) -> None:
@@ -31,7 +31,7 @@ def test_an_address_in_use_cannot_be_had() -> None:
 
 def test_the_server_leaves_the_logging_of_the_process_alone() -> None:
     before = list(logging.getLogger().handlers), logging.getLogger("uvicorn").handlers[:]
-    server = GatewayServer(app, ServerSettings(keep_alive_s=7.2), lambda: None, lambda: None)
+    server = GatewayServer(app, ServerSettings(keep_alive_s=7.2), Turns(*[lambda: None] * 3))
     assert (list(logging.getLogger().handlers), logging.getLogger("uvicorn").handlers) == before
     assert server.config.http is Connection
     assert server.config.timeout_keep_alive == 8

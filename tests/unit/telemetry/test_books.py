@@ -11,13 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from unit.stand_ins import call, record
+from unit.stand_ins import books_into, call, record
 
 from gateway.errors import Failed
 from gateway.exchange import SPENT, Attempt, Record, Usage
 from gateway.telemetry.books import Books
-from gateway.telemetry.logs import AccessLog
-from gateway.telemetry.metrics import Metrics
 
 
 def words(text: str) -> int:
@@ -34,10 +32,9 @@ def entered(*records: Record, count: Callable[[str], int] = words) -> list[dict[
     stream = io.StringIO()
 
     async def scene() -> None:
-        books = Books(Metrics(), AccessLog(stream), count)
-        for ended in records:
-            books.enter(ended)
-        await books.close()
+        async with books_into(stream, count) as books:
+            for ended in records:
+                books.enter(ended)
 
     asyncio.run(scene())
     return [json.loads(text) for text in stream.getvalue().splitlines()]
@@ -224,9 +221,8 @@ def test_long_names_and_errors_are_cut() -> None:
 
 def test_a_defect_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
-        books = Books(Metrics(), AccessLog(io.StringIO()), words)
-        books.report(ValueError("broken"), record(route="fast"))
-        await books.close()
+        async with books_into(io.StringIO()) as books:
+            books.report(ValueError("broken"), record(route="fast"))
 
     asyncio.run(scene())
     (entry,) = caplog.records
@@ -248,12 +244,11 @@ def test_a_call_is_in_the_ledger_when_enter_returns_and_again_once_it_was_counte
         return lambda: seen.append(("again", (ended.attempts[0].usage or Usage()).output_tokens))
 
     async def scene() -> None:
-        books = Books(Metrics(), AccessLog(io.StringIO()), words, book=book)
-        books.enter(told)
-        assert seen == [("booked", 0)]
-        books.enter(untold)
-        assert seen == [("booked", 0), ("booked", 1)]
-        await books.close()
+        async with books_into(io.StringIO(), words, book=book) as books:
+            books.enter(told)
+            assert seen == [("booked", 0)]
+            books.enter(untold)
+            assert seen == [("booked", 0), ("booked", 1)]
 
     asyncio.run(scene())
     assert seen == [("booked", 0), ("booked", 1), ("again", 3)]
@@ -268,10 +263,27 @@ def test_a_call_that_cannot_be_booked_is_reported_and_entered_all_the_same(
     stream = io.StringIO()
 
     async def scene() -> None:
-        books = Books(Metrics(), AccessLog(stream), words, book=book)
-        books.enter(record(tenant="acme"))
-        await books.close()
+        async with books_into(stream, words, book=book) as books:
+            books.enter(record(tenant="acme"))
 
     asyncio.run(scene())
     assert json.loads(stream.getvalue())["tenant"] == "acme"
+    assert "a defect" in caplog.text
+
+
+def test_what_one_listener_cannot_make_of_a_call_does_not_cost_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard: list[str] = []
+
+    def deaf(_record: Record, _ended_s: float) -> None:
+        raise ValueError("a defect")
+
+    async def scene() -> None:
+        books = Books(words, (deaf, lambda ended, _: heard.append(ended.call_id)))
+        books.enter(record())
+        await books.close()
+
+    asyncio.run(scene())
+    assert heard == ["call_1"]
     assert "a defect" in caplog.text

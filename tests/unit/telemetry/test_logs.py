@@ -1,50 +1,27 @@
-"""Lines for machines and lines for people."""
+"""Lines for machines and lines for people, and what is in none of them."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
+import sys
 import threading
-import time
+import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from select import PIPE_BUF
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from gateway.exchange import Credential
-from gateway.telemetry.logs import AccessLine, AccessLog, _pieces, set_up
+from gateway.telemetry.logs import revise, set_up, take_over
+from gateway.texts.redactor import Redactor
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-class Slow(io.StringIO):
-    """A stream that takes a text in parts, and lets others in between."""
-
-    def write(self, text: str) -> int:
-        for at in range(0, len(text), 100):
-            super().write(text[at : at + 100])
-            time.sleep(0)
-        return len(text)
-
-
-class Stuck(io.StringIO):
-    """A stream whose reader stalls until it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writing = threading.Event()
-        self.free = threading.Event()
-
-    def write(self, text: str) -> int:
-        self.writing.set()
-        assert self.free.wait(10)
-        return super().write(text)
 
 
 @pytest.fixture
@@ -61,20 +38,6 @@ def logged(stream: io.StringIO, message: str, **details: Any) -> str:
     set_up("info", stream)
     logging.getLogger("forebay.test").error(message, **details)
     return stream.getvalue()
-
-
-def line(**fields: Any) -> AccessLine:
-    given: dict[str, Any] = {
-        "time": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-        "event": "call",
-        "level": "info",
-        "request_id": "call_1",
-        "status": 200,
-        "ending": "finished",
-        "duration_ms": 12.5,
-        "format": "chat",
-    }
-    return AccessLine(**{**given, **fields})
 
 
 @pytest.mark.usefixtures("restored")
@@ -150,104 +113,66 @@ def test_what_libraries_say_at_info_is_no_news(chatty: str) -> None:
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["news", "trouble"]
 
 
-def test_access_lines_are_json_in_their_order() -> None:
+SECRET = "sk-proj-Zq81mNpo0cXv7TbU2yRk"
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_secrets_are_taken_out_of_events_fields_and_tracebacks(stream: type[io.StringIO]) -> None:
+    try:
+        raise ValueError(f"cannot open postgres://forebay:x9y8z7@db/x with {SECRET}")
+    except ValueError as error:
+        written = logged(
+            stream(),
+            f"told bob@example.com of {SECRET}",
+            extra={"url": f"http://h/v1?key={SECRET}", "error": KeyError(SECRET), "number": 7},
+            exc_info=error,
+        )
+    assert "told [email] of [secret]" in written
+    assert "postgres://[secret]@db/x with [secret]" in written
+    assert SECRET not in written
+    assert "x9y8z7" not in written
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_is_taken_out_and_the_level_change_at_run_time() -> None:
     stream = io.StringIO()
-    log = AccessLog(stream)
-    for number in range(50):
-        log.write(line(request_id=f"call_{number}"))
-    log.close()
-    told = [json.loads(text) for text in stream.getvalue().splitlines()]
-    assert [entry["request_id"] for entry in told] == [f"call_{number}" for number in range(50)]
-    assert told[0]["time"] == "2026-01-02T03:04:05Z"
-    assert "input_tokens" not in told[0]
+    set_up("warning", stream)
+    log = logging.getLogger("forebay.test")
+    log.info("not news")
+    revise("debug", Redactor(["email"], ["PRJ-[0-9]+"]).clean)
+    log.debug("PRJ-17 for bob@example.com, +49 30 1234567")
+    revise("error", Redactor().clean)
+    log.warning("not news")
+    log.error("+49 30 1234567")
+    events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert events == ["[redacted] for [email], +49 30 1234567", "[phone]"]
 
 
-def test_an_access_line_cannot_be_forged_by_a_models_name() -> None:
+@pytest.mark.usefixtures("restored")
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_python_itself_has_to_say_is_a_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, hook in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, hook, getattr(module, hook))
     stream = io.StringIO()
-    log = AccessLog(stream)
-    log.write(line(model='x"}\n{"event": "call"'))
-    log.close()
-    assert len(stream.getvalue().splitlines()) == 1
-    assert json.loads(stream.getvalue())["model"] == 'x"}\n{"event": "call"'
-
-
-def test_on_a_terminal_a_models_name_draws_nothing() -> None:
-    stream = Terminal()
-    log = AccessLog(stream)
-    log.write(line(model="\x1b[2Jgone\rfor ever\n12:00:00 200 finished"))
-    log.close()
-    assert "\x1b[2J" not in stream.getvalue()
-    assert stream.getvalue().count("\n") == 1
-    assert "\r" not in stream.getvalue()
-
-
-def test_on_a_terminal_an_access_line_says_what_happened() -> None:
-    stream = Terminal()
-    log = AccessLog(stream)
-    log.write(line(model="fast", backend="local", input_tokens=3, output_tokens=4, tokens="reported"))
-    log.write(line(status=404, ending="refused", model="x", error="model_not_found: no"))
-    log.close()
-    first, second = stream.getvalue().splitlines()
-    assert "fast -> local" in first
-    assert "3+4 tokens" in first
-    assert "404 refused" in second
-    assert second.endswith("model_not_found: no")
-
-
-def test_a_stalled_reader_stalls_nobody_and_the_last_line_is_not_lost() -> None:
-    stream = Stuck()
-    log = AccessLog(stream)
-    log.write(line(request_id="call_1"))
-    assert stream.writing.wait(5)
-    log.write(line(request_id="call_2"))
-    closing = threading.Thread(target=log.close)
-    closing.start()
-    while not log._batches.closed:
-        closing.join(0.001)
-    stream.free.set()
-    closing.join(5)
-    assert "call_2" in stream.getvalue()
-
-
-def test_a_line_that_cannot_be_written_does_not_end_the_log() -> None:
-    class Failing(io.StringIO):
-        failures = 1
-
-        def write(self, text: str) -> int:
-            if self.failures:
-                self.failures -= 1
-                raise OSError("disk full")
-            return super().write(text)
-
-    stream = Failing()
-    log = AccessLog(stream)
-    log.write(line(request_id="call_1"))
-    waiting = threading.Event()
-    for _ in range(300):
-        if not stream.failures:
-            break
-        waiting.wait(0.01)
-    log.write(line(request_id="call_2"))
-    log.close()
-    assert "call_2" in stream.getvalue()
-
-
-def test_lines_of_a_batch_go_out_whole_in_pieces_that_a_pipe_takes_at_once() -> None:
-    lines = [b"x" * size + b"\n" for size in (10, 4000, 100, 9000, 5)]
-    pieces = list(_pieces(lines))
-    assert b"".join(pieces) == b"".join(lines)
-    assert [piece.count(b"\n") for piece in pieces] == [2, 1, 1, 1]
-    assert all(len(piece) <= PIPE_BUF or piece.count(b"\n") == 1 for piece in pieces)
-
-
-def test_an_access_line_and_another_one_never_cut_each_other() -> None:
-    stream = Slow()
     set_up("info", stream)
-    access = AccessLog(stream)
-    for number in range(200):
-        access.write(line(request_id=f"call_{number}", model="m" * 200))
-    for number in range(50):
-        logging.getLogger("forebay").info("line %d", number)
-    access.close()
+
+    def fail() -> None:
+        raise ValueError(SECRET)
+
+    try:
+        take_over()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            logging.captureWarnings(capture=True)
+            warnings.warn(SECRET, UserWarning, stacklevel=1)
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+    finally:
+        logging.captureWarnings(capture=False)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert len(lines) == 250
+    assert SECRET not in stream.getvalue()
+    assert [line["event"] for line in lines][1:] == ["ValueError was not expected"]
+    assert "UserWarning: [secret]" in lines[0]["event"]
+    assert "ValueError: [secret]" in lines[1]["traceback"]

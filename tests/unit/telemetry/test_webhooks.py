@@ -300,4 +300,6 @@ def test_an_event_has_an_id_of_its_own_a_type_a_time_and_data() -> None:
     assert re.fullmatch("evt_[0-9a-f]{24}", one["id"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one["time"])
     assert (one["type"], one["data"]) == ("budget", {"level": 80})
-    assert list(msgspec.json.decode(msgspec.json.encode(one))) == ["id", "type", "time", "data"]
+    sent = msgspec.json.decode(msgspec.json.encode(one))
+    assert list(sent) == ["id", "type", "time", "severity", "summary", "runbook", "data"]
+    assert (sent["severity"], sent["runbook"]) == ("ticket", "docs/runbooks/budget.md")

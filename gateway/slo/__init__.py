@@ -1,0 +1,1 @@
+"""What was promised of calls, whether it is kept, and how fast that is used up. Pure, but for `files`."""

@@ -1,0 +1,166 @@
+"""Send the spans of calls to a receiver: in batches, in a thread of its own, again while it is away.
+
+What waits is bounded: the oldest calls are lost to new ones, and counted. Must not know what spans say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from random import random
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from gateway.telemetry.otlp import Receiver, SpanLine, Taken
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+BATCH_SPANS = 256
+"""A batch is encoded at a stretch: 256 spans take 5 ms, for which the event loop may wait once. In smaller
+ones sending costs more than encoding: a request takes about 1 ms, whatever is in it."""
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+_TRIED_S = 600.0
+"""A batch that is not taken for so long will not be: what comes after it gets its turn."""
+
+log = logging.getLogger("forebay")
+
+
+class Line(Protocol):
+    """An open way to a receiver."""
+
+    def send(self, spans: Sequence[ReadableSpan]) -> tuple[Taken, str]:
+        """Send a batch; say what became of it, and what is wrong, for people."""
+
+    def close(self) -> None:
+        """Send no more."""
+
+
+class Sender:
+    """One thread, one receiver. `sent`, `failed` and `dropped` count spans, and never fall.
+
+    `failed` were refused, or not taken in ten minutes; `dropped` were lost for want of room or time.
+    """
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        most_calls: int,
+        open_: Callable[[Receiver], Line] = SpanLine,
+        draw: Callable[[], float] = random,
+    ) -> None:
+        self.sent = self.failed = self.dropped = 0
+        self.problem = ""
+        """What is wrong with the receiver, for people; empty: nothing."""
+        self._receiver, self._most_calls, self._open = receiver, most_calls, open_
+        self._draw = draw
+        self._waiting: deque[list[ReadableSpan]] = deque()
+        self._wake, self._hurry, self._stopping = Event(), Event(), Event()
+        self._line: tuple[Receiver, Line] | None = None
+        self._batch: list[ReadableSpan] = []
+        self._tries = 0
+        self._since_s = 0.0
+        """When the batch was sent first."""
+        self._thread = Thread(target=self._work, name="spans-out", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """So many calls wait, beside those that are being sent."""
+        return len(self._waiting)
+
+    def put(self, *calls: list[ReadableSpan]) -> None:
+        """Queue the spans of calls; never waits. Called by one thread only.
+
+        Those that come together go out together: a request costs more than the spans of a few calls.
+        """
+        waiting = self._waiting
+        waiting.extend(calls)
+        while len(waiting) > self._most_calls:
+            self.dropped += len(waiting.popleft())
+        self._wake.set()
+
+    def revise(self, receiver: Receiver, most_calls: int) -> None:
+        """Send to this receiver from now on, also what waits."""
+        is_new = receiver != self._receiver
+        self._receiver, self._most_calls = receiver, most_calls
+        if is_new:
+            self._hurry.set()
+
+    def close(self, within_s: float) -> None:
+        """Send what waits, for so long, and stop."""
+        self._stopping.set()
+        self._hurry.set()
+        self._wake.set()
+        self._thread.join(within_s)
+        if self._thread.is_alive() and self._line is not None:  # the SDK is pausing, to try again
+            self._line[1].close()
+        self.dropped += len(self._batch) + sum(map(len, self._waiting))
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            while self._batch or self._waiting:
+                if not self._send_next() and self._stopping.is_set():
+                    break
+        if self._line is not None:
+            self._line[1].close()
+
+    def _send_next(self) -> bool:
+        """Send a batch, the same one until it is taken or given up; False: the receiver is away."""
+        if not self._batch:
+            self._tries, self._since_s = 0, monotonic()
+            while self._waiting and len(self._batch) < BATCH_SPANS:
+                self._batch += self._waiting.popleft()
+        self._tries += 1
+        taken, problem = self._try()
+        self._tell(problem)
+        if taken == "taken":
+            self.sent += len(self._batch)
+        elif taken == "refused" or monotonic() - self._since_s > _TRIED_S:
+            self.failed += len(self._batch)
+        else:
+            if not self._stopping.is_set():
+                self._pause()
+            return False
+        self._batch = []
+        return True
+
+    def _try(self) -> tuple[Taken, str]:
+        try:
+            return self._opened().send(self._batch)
+        except ImportError as error:
+            return "away", f"{error.name} is missing: pip install forebay[otlp-grpc]"
+        except Exception as error:  # noqa: BLE001 - whatever a library raises, what is to come is sent all the same
+            return "away", type(error).__name__
+
+    def _opened(self) -> Line:
+        """Return the way to the receiver of now; that to a former one is closed."""
+        receiver, former = self._receiver, self._line
+        if former is not None and former[0] == receiver:
+            return former[1]
+        self._line = receiver, self._open(receiver)
+        if former is not None:
+            former[1].close()
+        return self._line[1]
+
+    def _pause(self) -> None:
+        pause_s = min(_FIRST_PAUSE_S * 2.0 ** min(self._tries - 1, 16), _LONGEST_PAUSE_S)
+        self._hurry.wait(pause_s * (1 - self._draw() / 2))
+        self._hurry.clear()
+
+    def _tell(self, problem: str) -> None:
+        """Log that the receiver began to fail, and that it is well again; nothing in between."""
+        before, self.problem = self.problem, problem
+        if bool(before) == bool(problem):
+            return
+        host = {"receiver": urlsplit(self._receiver.endpoint).hostname}
+        if problem:
+            log.warning("traces are not taken", extra=host | {"problem": problem})
+        else:
+            log.info("traces are taken again", extra=host | {"dropped": self.dropped, "failed": self.failed})

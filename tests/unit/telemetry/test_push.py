@@ -1,0 +1,123 @@
+"""What is sent over OTLP, and when: to a receiver on a real port."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from rig.gateway import eventually
+from rig.programs.otlp import Collector, GotMetric, members, running_collector
+
+from gateway.exchange import Attempt, Record, Usage
+from gateway.telemetry.metrics import Metrics, families
+from gateway.telemetry.otlp import Receiver
+from gateway.telemetry.push import Push
+
+SOON_S = 0.05
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with running_collector() as running:
+        yield running
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    counted = Metrics()
+    attempt = Attempt("b", "m", 1.0, usage=Usage(100, 20), answered_model="m-1")
+    counted.observe(
+        Record("c", "chat", 0.5, route="r", status=200, ending="finished", attempts=[attempt]), 2.0
+    )
+    return counted
+
+
+def newest(collector: Collector, name: str) -> GotMetric:
+    assert eventually(lambda: any(one.name == name for one in list(collector.metrics)), 20)
+    return [one for one in list(collector.metrics) if one.name == name][-1]
+
+
+def test_numbers_are_sent_as_otlp_has_them(collector: Collector, metrics: Metrics) -> None:
+    push = Push(metrics.own)
+    push.revise(Receiver(collector.url, headers={"x-token": "t"}, service_name="gate"), SOON_S)
+    try:
+        calls = newest(collector, "forebay_calls")
+        tokens = newest(collector, "gen_ai.client.token.usage")
+        reload_ok = newest(collector, "forebay_config_reload_ok")
+    finally:
+        push.close()
+    assert calls.data.sum.is_monotonic
+    assert calls.data.sum.aggregation_temporality == 2  # cumulative
+    [point] = calls.data.sum.data_points
+    assert point.as_double == 1
+    assert point.start_time_unix_nano < point.time_unix_nano
+    assert members(point.attributes) == {
+        "tenant_class": "default",
+        "route": "r",
+        "backend": "b",
+        "status": "200",
+        "ending": "finished",
+    }
+    spent = {members(one.attributes)["gen_ai.token.type"]: one for one in tokens.data.histogram.data_points}
+    assert (spent["input"].sum, spent["input"].count) == (100, 1)
+    assert list(spent["input"].explicit_bounds) == list(families.TOKEN_USAGE.buckets)
+    assert len(spent["input"].bucket_counts) == len(families.TOKEN_USAGE.buckets) + 1
+    assert not spent["input"].HasField("min")
+    assert (tokens.unit, calls.resource["service.name"]) == ("{token}", "gate")
+    assert calls.resource["service.instance.id"]
+    assert [one.as_double for one in reload_ok.data.gauge.data_points] == [1]
+    assert collector.headers[-1]["x-token"] == "t"
+
+
+def test_the_last_numbers_are_sent_at_the_end(collector: Collector, metrics: Metrics) -> None:
+    push = Push(metrics.own)
+    push.revise(Receiver(collector.url), 3600.0)
+    metrics.count_event("surge")
+    push.close()
+    assert newest(collector, "forebay_events").data.sum.data_points[0].as_double == 1
+
+
+def test_a_receiver_that_was_away_gets_all_that_was_counted_meanwhile(
+    collector: Collector, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    push, collector.status = Push(metrics.own), 400
+    with caplog.at_level(logging.WARNING, "forebay"):
+        push.revise(Receiver(collector.url, timeout_s=0.3), SOON_S)
+        try:
+            assert eventually(lambda: collector.refused >= 3, 20)
+            metrics.count_event("surge")
+            collector.status = 200
+            event = newest(collector, "forebay_events")
+            assert eventually(lambda: len(caplog.records) >= 2)
+        finally:
+            push.close()
+    assert event.data.sum.data_points[0].as_double == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "the receiver does not take metrics; what is counted meanwhile is sent later",
+        "the receiver takes metrics again",
+    ]
+
+
+def test_another_receiver_gets_the_numbers_from_then_on(collector: Collector, metrics: Metrics) -> None:
+    with running_collector() as other:
+        push = Push(metrics.own)
+        push.revise(Receiver(collector.url), SOON_S)
+        try:
+            newest(collector, "forebay_calls")
+            push.revise(Receiver(other.url), SOON_S)
+            newest(other, "forebay_calls")
+            collector.clear()
+            metrics.count_event("surge")
+            newest(other, "forebay_events")
+            assert not collector.metrics
+            push.revise(None, SOON_S)
+        finally:
+            push.close()
+
+
+def test_whoever_has_no_receiver_has_no_thread(metrics: Metrics) -> None:
+    push = Push(metrics.own)
+    push.revise(None, 1.0)
+    assert push._thread is None
+    push.close()

@@ -1,0 +1,110 @@
+"""JSON stays JSON, answers stay as they are, and errors lose what nobody may read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.texts.redactor import Redactor
+from gateway.texts.trees import clean_body, clean_errors, clean_tree
+
+CLEAN = Redactor().clean
+KEY = "sk-proj-Zq81mNpo0cXv7TbU2yRk"
+
+
+def test_values_and_names_of_members_are_cleaned_whatever_they_are() -> None:
+    value = {KEY: [KEY, {"card": 4111111111111111}], "n": 5, "none": None, "time": 1732190000123, "f": 0.5}
+    assert clean_tree(value, CLEAN) == {
+        "[secret]": ["[secret]", {"card": "[card]"}],
+        "n": 5,
+        "none": None,
+        "time": 1732190000123,
+        "f": 0.5,
+    }
+
+
+def test_what_a_member_is_called_says_what_it_is() -> None:
+    value = {"password": "x1y2z3", "api_key": "a1b2c3d4", "model": "a1b2c3d4"}
+    assert clean_tree(value, CLEAN) == {"password": "[secret]", "api_key": "[secret]", "model": "a1b2c3d4"}
+
+
+@pytest.mark.parametrize(
+    ("body", "cleaned"),
+    [
+        ({"error": {"message": f"no {KEY}"}}, {"error": {"message": "no [secret]"}}),
+        ({"card": 4111111111111111}, {"card": "[card]"}),
+        ({"quoted": json.dumps({"api_key": "a1b2c3d4"})}, {"quoted": '{"api_key": "[secret]"}'}),
+    ],
+)
+def test_a_body_of_json_stays_json(body: object, cleaned: object) -> None:
+    assert json.loads(clean_body(json.dumps(body).encode(), CLEAN)) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("body", "cleaned"),
+    [
+        (b'{"m": "bob\\u0040example.com"}', b'{"m":"[email]"}'),
+        (b'{"m": "postgres:\\/\\/a:b1c2@db"}', b'{"m":"postgres://[secret]@db"}'),
+        (f"<p>{KEY}</p>".encode(), b"<p>[secret]</p>"),
+        (b'{"m": "bob@example.com', b'{"m": "[email]'),
+        (b"\xff bob@example.com", "\ufffd [email]".encode()),
+    ],
+)
+def test_what_is_escaped_or_no_json_is_cleaned_as_well(body: bytes, cleaned: bytes) -> None:
+    assert clean_body(body, CLEAN) == cleaned
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"error":  {"message":"\\u00e9 no"}}', b"", b"plain", b'{"big": 123456789012345678901234567890}'],
+)
+def test_a_body_with_nothing_in_it_is_the_very_same(body: bytes) -> None:
+    assert clean_body(body, CLEAN) is body
+
+
+def test_a_body_nested_too_deep_to_be_read_is_cleaned_as_text() -> None:
+    body = b"[" * 100_000 + b'"bob@example.com"' + b"]" * 100_000
+    assert b"[email]" in clean_body(body, CLEAN)
+
+
+@pytest.mark.parametrize(
+    ("events", "cleaned"),
+    [
+        (
+            f'data: {{"error": {{"message": "no {KEY}"}}}}\n\n',
+            'data: {"error":{"message":"no [secret]"}}\n\n',
+        ),
+        (
+            f'event: error\r\ndata: {{"type":"error","message":"{KEY}"}}\r\n\r\n',
+            'event: error\r\ndata: {"type":"error","message":"[secret]"}\r\n\r\n',
+        ),
+        (
+            f'data: {{"object":"error","message":"{KEY}"}}\n\n',
+            'data: {"object":"error","message":"[secret]"}\n\n',
+        ),
+        (
+            f'data: {{"response":{{"error":{{"code":"{KEY}"}},"id":"{KEY}"}}}}\n\n',
+            f'data: {{"response":{{"error":{{"code":"[secret]"}},"id":"{KEY}"}}}}\n\n',
+        ),
+        (f'{{"error":"no {KEY}"}}\n', '{"error":"no [secret]"}\n'),
+    ],
+)
+def test_an_error_in_a_stream_is_cleaned(events: str, cleaned: str) -> None:
+    said = f'data: {{"choices":[{{"delta":{{"content":"mail bob@example.com of {KEY}"}}}}]}}\n\n'
+    assert clean_errors((said + events).encode(), CLEAN).decode() == said + cleaned
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        f'data: {{"content":"{KEY}"}}\n\n',
+        f'data: {{"error":null,"content":"{KEY}"}}\n\n',
+        f'data: {{"content":"an \\"error\\": {KEY}"}}\n\n',
+        f'data: {{"name":"error","content":"{KEY}"}}\n\n',
+        f'"error" {KEY}',
+        f'data: {{"error": {KEY}',
+    ],
+)
+def test_what_is_no_error_passes_as_it_is(events: str) -> None:
+    assert clean_errors(events.encode(), CLEAN) == events.encode()
