@@ -18,9 +18,9 @@ from typing import Any
 from gateway.exchange import Record
 from gateway.slo.alarms import Event, changes
 from gateway.slo.burning import Counts
-from gateway.slo.files import Desk, gather, load
 from gateway.slo.gathering import Gathered, Tallies
 from gateway.slo.objectives import Objective
+from gateway.telemetry.tallies import Desk, gather, is_kept, load
 
 EVERY_S = 5.0
 """Between two looks: a worker that is killed takes so much with it, and no alert is later than that."""
@@ -109,8 +109,8 @@ class _Watch:
         """Write down this worker's counts; where it leads, add up all of them. Return what is to be told."""
         events: list[Event] = []
         with self._turn, self._reported():
-            if self._is_closed or (self._desk is None and not objectives):
-                return []  # nothing is promised: nothing is left behind
+            if self._is_closed or not (self._desk or objectives or is_kept(self._folder)):
+                return []  # nothing is promised, nothing was: nothing is left behind
             if self._desk is None:
                 self._desk = Desk(self._folder)
             if self._leads(self._desk):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.telemetry.metrics.families import FAMILIES, Family
 from gateway.telemetry.metrics.gathering import Numbers
-from gateway.telemetry.otlp import Receiver, resource_of
+from gateway.telemetry.otlp import Receiver, quiet, resource_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricsData
@@ -118,7 +118,7 @@ class _Line:
 def _http(receiver: Receiver) -> MetricExporter:
     from opentelemetry.exporter.otlp.proto.http import Compression, metric_exporter
 
-    _silence(metric_exporter.__name__)
+    quiet(metric_exporter.__name__)
     return metric_exporter.OTLPMetricExporter(
         receiver.url("metrics"),
         headers=dict(receiver.headers),
@@ -131,13 +131,8 @@ def _grpc(receiver: Receiver) -> MetricExporter:
     from opentelemetry.exporter.otlp.proto.grpc import exporter
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 
-    _silence(exporter.__name__)
+    quiet(exporter.__name__)
     return OTLPMetricExporter(receiver.endpoint, headers=dict(receiver.headers), timeout=receiver.timeout_s)
-
-
-def _silence(name: str) -> None:
-    """Keep the SDK from logging each failure, with its URL: here the first and the last are told."""
-    logging.getLogger(name).disabled = True
 
 
 def metrics_data(numbers: Numbers, resource: Resource, began_ns: int, now_ns: int) -> MetricsData:

@@ -16,8 +16,8 @@ import msgspec
 from gateway.compose.reading import as_a_client, load_config
 from gateway.slo.alarms import percent, time_text
 from gateway.slo.burning import Standing
-from gateway.slo.files import gather, load
 from gateway.slo.objectives import span_text
+from gateway.telemetry.tallies import gather, load
 
 _OLD_S = 180.0
 """The gateway writes each minute: what is older was left behind."""

@@ -12,21 +12,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from time import monotonic, monotonic_ns, sleep, time_ns
-from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from gateway.exchange import Record
 from gateway.telemetry.batches import Batches
-from gateway.telemetry.otlp import resource_of
-from gateway.telemetry.tracing.sending import Sender
+from gateway.telemetry.tracing.sending import Made, Sender
 from gateway.telemetry.tracing.settings import TraceSettings
 from gateway.telemetry.tracing.spans import Ended, spans_of
 from gateway.telemetry.tracing.tail import kept_for
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan
 
 _MOST_UNMADE = 2048
 """Whole calls that wait for their spans to be made: they are few, unless the process has no time at all."""
@@ -42,7 +36,6 @@ class Traces:
         self._settings = TraceSettings()
         self._batches: Batches[Ended] | None = None
         self._sender: Sender | None = None
-        self._resource: Resource | None = None
         self._lost = 0
 
     @property
@@ -62,8 +55,6 @@ class Traces:
 
     def revise(self, settings: TraceSettings) -> None:
         """Go by these from now on."""
-        if settings.receiver != self._settings.receiver:
-            self._resource = None
         self._settings = settings
         if not settings.receiver.endpoint:
             return
@@ -100,22 +91,20 @@ class Traces:
             self._sender.close(_CLOSES_S)
 
     def _make(self, calls: Sequence[Ended]) -> None:
-        from gateway.telemetry.tracing.readable import readable
+        from gateway.telemetry.tracing.wire import spans_of_call
 
         settings, sender = self._settings, self._sender
         if sender is None:
             return
-        if (resource := self._resource) is None:
-            resource = self._resource = resource_of(settings.receiver)
         clock_ns = time_ns() - monotonic_ns()
-        made: list[list[ReadableSpan]] = []
+        made: list[Made] = []
         for ended in calls:
             sleep(0)  # a thread that works on keeps the loop from its calls for 5 ms
             try:
                 drafts, trace = spans_of(ended, settings), ended.trace
                 if trace.state:
                     trace = structs.replace(trace, state=settings.redact(trace.state))
-                made.append([readable(draft, trace, resource, clock_ns) for draft in drafts])
+                made.append(Made(len(drafts), spans_of_call(drafts, trace, clock_ns)))
             except Exception:  # one odd call must not cost the others theirs
                 log.exception("the spans of a call are lost", extra={"request_id": ended.record.call_id})
                 self._lost += 1

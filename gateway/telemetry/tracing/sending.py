@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import random
 from threading import Event, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from gateway.telemetry.otlp import Receiver, SpanLine, Taken
+from gateway.telemetry.otlp import Receiver
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
+    from gateway.telemetry.tracing.line import Taken
 
-BATCH_SPANS = 256
-"""A batch is encoded at a stretch: 256 spans take 5 ms, for which the event loop may wait once. In smaller
-ones sending costs more than encoding: a request takes about 1 ms, whatever is in it."""
+BATCH_SPANS = 2048
+"""So many go out together where so many wait: a request takes about 1 ms, whatever is in it."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _TRIED_S = 600.0
@@ -30,11 +29,18 @@ _TRIED_S = 600.0
 log = logging.getLogger("forebay")
 
 
+class Made(NamedTuple):
+    """The spans of a call, as they are sent."""
+
+    spans: int
+    wire: bytes
+
+
 class Line(Protocol):
     """An open way to a receiver."""
 
-    def send(self, spans: Sequence[ReadableSpan]) -> tuple[Taken, str]:
-        """Send a batch; say what became of it, and what is wrong, for people."""
+    def send(self, calls: Sequence[bytes]) -> tuple[Taken, str]:
+        """Send the spans of calls; say what became of it, and what is wrong, for people."""
 
     def close(self) -> None:
         """Send no more."""
@@ -50,18 +56,18 @@ class Sender:
         self,
         receiver: Receiver,
         most_calls: int,
-        open_: Callable[[Receiver], Line] = SpanLine,
+        open_: Callable[[Receiver], Line] | None = None,
         draw: Callable[[], float] = random,
     ) -> None:
         self.sent = self.failed = self.dropped = 0
         self.problem = ""
         """What is wrong with the receiver, for people; empty: nothing."""
-        self._receiver, self._most_calls, self._open = receiver, most_calls, open_
+        self._receiver, self._most_calls, self._open = receiver, most_calls, open_ or _open
         self._draw = draw
-        self._waiting: deque[list[ReadableSpan]] = deque()
+        self._waiting: deque[Made] = deque()
         self._wake, self._hurry, self._stopping = Event(), Event(), Event()
         self._line: tuple[Receiver, Line] | None = None
-        self._batch: list[ReadableSpan] = []
+        self._batch: list[Made] = []
         self._tries = 0
         self._since_s = 0.0
         """When the batch was sent first."""
@@ -73,7 +79,7 @@ class Sender:
         """So many calls wait, beside those that are being sent."""
         return len(self._waiting)
 
-    def put(self, *calls: list[ReadableSpan]) -> None:
+    def put(self, *calls: Made) -> None:
         """Queue the spans of calls; never waits. Called by one thread only.
 
         Those that come together go out together: a request costs more than the spans of a few calls.
@@ -81,7 +87,7 @@ class Sender:
         waiting = self._waiting
         waiting.extend(calls)
         while len(waiting) > self._most_calls:
-            self.dropped += len(waiting.popleft())
+            self.dropped += waiting.popleft().spans
         self._wake.set()
 
     def revise(self, receiver: Receiver, most_calls: int) -> None:
@@ -97,9 +103,9 @@ class Sender:
         self._hurry.set()
         self._wake.set()
         self._thread.join(within_s)
-        if self._thread.is_alive() and self._line is not None:  # the SDK is pausing, to try again
+        if self._thread.is_alive() and self._line is not None:  # it hangs
             self._line[1].close()
-        self.dropped += len(self._batch) + sum(map(len, self._waiting))
+        self.dropped += _spans(self._batch) + _spans(self._waiting)
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -115,15 +121,15 @@ class Sender:
         """Send a batch, the same one until it is taken or given up; False: the receiver is away."""
         if not self._batch:
             self._tries, self._since_s = 0, monotonic()
-            while self._waiting and len(self._batch) < BATCH_SPANS:
-                self._batch += self._waiting.popleft()
+            while self._waiting and _spans(self._batch) < BATCH_SPANS:
+                self._batch.append(self._waiting.popleft())
         self._tries += 1
         taken, problem = self._try()
         self._tell(problem)
         if taken == "taken":
-            self.sent += len(self._batch)
+            self.sent += _spans(self._batch)
         elif taken == "refused" or monotonic() - self._since_s > _TRIED_S:
-            self.failed += len(self._batch)
+            self.failed += _spans(self._batch)
         else:
             if not self._stopping.is_set():
                 self._pause()
@@ -133,7 +139,7 @@ class Sender:
 
     def _try(self) -> tuple[Taken, str]:
         try:
-            return self._opened().send(self._batch)
+            return self._opened().send([one.wire for one in self._batch])
         except ImportError as error:
             return "away", f"{error.name} is missing: pip install forebay[otlp-grpc]"
         except Exception as error:  # noqa: BLE001 - whatever a library raises, what is to come is sent all the same
@@ -164,3 +170,13 @@ class Sender:
             log.warning("traces are not taken", extra=host | {"problem": problem})
         else:
             log.info("traces are taken again", extra=host | {"dropped": self.dropped, "failed": self.failed})
+
+
+def _open(receiver: Receiver) -> Line:
+    from gateway.telemetry.tracing.line import SpanLine
+
+    return SpanLine(receiver)
+
+
+def _spans(calls: Iterable[Made]) -> int:
+    return sum(one.spans for one in calls)

@@ -16,11 +16,11 @@ from unit.stand_ins import record
 
 from gateway.errors import BadRequest
 from gateway.exchange import Ending, Record
-from gateway.slo import files
 from gateway.slo.burning import Counts
-from gateway.slo.files import gather, load
 from gateway.slo.objectives import Alert, Objective
+from gateway.telemetry import tallies
 from gateway.telemetry.objectives import Tally
+from gateway.telemetry.tallies import gather, load
 
 ALERT = (Alert(2.0, 3600, 300, "page"),)
 ANSWERED = Objective("answered", "availability", 0.9, alerts=ALERT)
@@ -153,6 +153,19 @@ def test_a_restart_repeats_nothing_and_tells_the_end(tmp_path: Path) -> None:
     assert asyncio.run(once([ANSWERED], ["finished"] * 20, 1)) == [("slo_burn_over", "answered")]
 
 
+def test_a_promise_that_is_taken_back_while_it_burns_is_told_to_be_over(tmp_path: Path) -> None:
+    async def once(objectives: Sequence[Objective], calls: Sequence[Ending]) -> list[Any]:
+        tally = tally_of(tmp_path, *objectives)
+        for one in calls:
+            tally.note(ended(one), 2.0)
+        async with following(tally) as told:
+            await until(lambda: told.events)
+        return told.events
+
+    assert asyncio.run(once([ANSWERED], ["broken"])) == [("slo_burn", "answered")]
+    assert asyncio.run(once([], [])) == [("slo_burn_over", "answered")]
+
+
 def test_where_nothing_is_promised_nothing_is_left_behind(tmp_path: Path) -> None:
     async def scene() -> None:
         tally = tally_of(tmp_path / "slo")
@@ -177,7 +190,7 @@ def test_a_full_disk_stops_no_alarm_and_is_said_once(
     async def scene() -> None:
         tally = tally_of(tmp_path, ANSWERED)
         with monkeypatch.context() as patched:
-            patched.setattr(files, "_replace", full)
+            patched.setattr(tallies, "_replace", full)
             async with following(tally) as told:
                 tally.note(ended("broken"), 2.0)
                 await until(lambda: told.events and len(tried) > 3)

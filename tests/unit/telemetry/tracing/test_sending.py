@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
 from rig.gateway import eventually
 
-from gateway.telemetry.otlp import Receiver, Taken
+from gateway.telemetry.otlp import Receiver
 from gateway.telemetry.tracing import sending
-from gateway.telemetry.tracing.sending import BATCH_SPANS, Sender
+from gateway.telemetry.tracing.line import Taken
+from gateway.telemetry.tracing.sending import BATCH_SPANS, Made, Sender
 
 HERE, THERE = Receiver("http://here:4318"), Receiver("http://there:4318")
 
@@ -31,20 +31,21 @@ class Line:
         self.open.set()
         self.closed = False
 
-    def send(self, spans: Sequence[ReadableSpan]) -> tuple[Taken, str]:
+    def send(self, calls: Sequence[bytes]) -> tuple[Taken, str]:
         self.tries += 1
         assert self.open.wait(10)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer == "taken":
-            self.sent.append([span.name for span in spans])
+            self.sent.append([name for call in calls for name in call.decode().split()])
         return answer, "" if answer == "taken" else f"it is {answer}"
 
     def close(self) -> None:
         self.closed = True
 
 
-def spans(*names: str) -> list[ReadableSpan]:
-    return [ReadableSpan(name) for name in names]
+def spans(*names: str) -> Made:
+    """The spans of a call, by their names."""
+    return Made(len(names), " ".join(names).encode())
 
 
 @contextmanager
@@ -63,14 +64,14 @@ def sender_to(
 def test_what_waits_goes_out_in_batches_of_whole_calls() -> None:
     line = Line()
     line.open.clear()
-    with sender_to(line, most=100) as sender:
+    with sender_to(line, most=1000) as sender:
         sender.put(spans("first"))
         assert eventually(lambda: line.tries == 1)
-        for number in range(60):
+        for number in range(500):
             sender.put(spans(*[f"{number}"] * 9))
         line.open.set()
-        assert eventually(lambda: sender.sent == 541)
-    assert [len(batch) for batch in line.sent] == [1, 261, 261, 18]
+        assert eventually(lambda: sender.sent == 4501)
+    assert [len(batch) for batch in line.sent] == [1, 2052, 2052, 396]
     assert max(len(batch) for batch in line.sent) < BATCH_SPANS + 9
     assert (sender.failed, sender.dropped, line.closed) == (0, 0, True)
 

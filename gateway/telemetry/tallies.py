@@ -78,6 +78,11 @@ def gather(folder: Path, into: Gathered, unix_s: float) -> None:
         into.take(worker, tallies, unix_s)
 
 
+def is_kept(folder: Path) -> bool:
+    """Tell whether anything was added up before."""
+    return (folder / _ALL).exists()
+
+
 def load(folder: Path) -> tuple[Gathered, float]:
     """Return what was added up, and when that was written (Unix seconds; 0: never). Raises OSError.
 

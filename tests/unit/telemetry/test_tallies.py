@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from gateway.slo.burning import Counts
-from gateway.slo.files import Desk, gather, load
 from gateway.slo.gathering import Gathered
 from gateway.slo.objectives import Objective
+from gateway.telemetry.tallies import Desk, gather, load
 
 NOW_S = 1_763_726_400.0
 PROMISE = Objective("answered", "availability", 0.99)
@@ -25,7 +25,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from gateway.slo.burning import Counts
-from gateway.slo.files import Desk
+from gateway.telemetry.tallies import Desk
 
 desk = Desk(Path(sys.argv[1]))
 desk.write({"answered": Counts(7, 3)})

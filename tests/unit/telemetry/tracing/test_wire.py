@@ -1,17 +1,18 @@
-"""Our spans as OpenTelemetry's."""
+"""Our spans as OTLP has them, read by the protocol's definitions."""
 
 from __future__ import annotations
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from rig.programs.otlp import GotSpan
 from rig.programs.otlp import spans_of as received
 from unit.telemetry.tracing.calls import ENDED_S, STARTED_S, TRACE, attempt, ended
 
 from gateway.exchange import Trace
-from gateway.telemetry.otlp import Receiver, resource_of
+from gateway.telemetry.otlp import Receiver
 from gateway.telemetry.tracing.drafts import Draft
-from gateway.telemetry.tracing.readable import readable
 from gateway.telemetry.tracing.settings import TraceSettings
 from gateway.telemetry.tracing.spans import Ended, spans_of
+from gateway.telemetry.tracing.wire import head_of, request_of, spans_of_call
 
 CLOCK_NS = 1_700_000_000_000_000_000
 
@@ -20,9 +21,11 @@ def test_what_is_sent_is_what_was_drafted() -> None:
     record = ended(attempt())
     drafts = spans_of(Ended(record, TRACE, ENDED_S, ENDED_S, "sampled"), TraceSettings())
     drafts[1].failure = "too late"
-    resource = resource_of(Receiver(service_name="gate", resource={"deployment.environment.name": "prod"}))
-    arrived = received(encode_spans([readable(one, TRACE, resource, CLOCK_NS) for one in drafts]))
-    for draft, span in zip(drafts, arrived, strict=True):
+    head = head_of(Receiver(service_name="gate", resource={"deployment.environment.name": "prod"}))
+    call = spans_of_call(drafts, TRACE, CLOCK_NS)
+    arrived = read(request_of(head, [call, call, call]))
+    assert arrived[: len(drafts)] == arrived[len(drafts) : 2 * len(drafts)] == arrived[2 * len(drafts) :]
+    for draft, span in zip(drafts, arrived, strict=False):
         assert (span.name, span.kind, span.trace_id) == (draft.name, draft.kind, TRACE.trace_id)
         assert (span.span_id, span.parent_id, span.state) == (draft.span_id, draft.parent_id, "vendor=1")
         assert span.attributes == {
@@ -36,10 +39,22 @@ def test_what_is_sent_is_what_was_drafted() -> None:
     assert arrived[0].resource["deployment.environment.name"] == "prod"
 
 
+def test_a_batch_may_be_of_any_length() -> None:
+    head = head_of(Receiver())
+    assert read(request_of(head, [])) == []
+    call = spans_of_call([Draft("n" * 100, "internal", "00000000000000aa", "", 1.0, 2.0, {})], TRACE, 0)
+    for calls in (1, 2, 200, 20_000):
+        assert len(read(request_of(head, [call] * calls))) == calls
+
+
 def test_only_a_client_s_own_span_is_a_remote_parent() -> None:
     trace = Trace(TRACE.trace_id, TRACE.span_id, "1234567890abcdef")
     root = Draft("a", "server", trace.span_id, trace.parent_id, 1.0, 2.0, {})
     below = Draft("b", "internal", "00000000000000aa", trace.span_id, 1.0, 2.0, {})
-    resource = resource_of(Receiver())
-    parents = [readable(one, trace, resource, CLOCK_NS).parent for one in (root, below)]
-    assert [parent.is_remote for parent in parents if parent is not None] == [True, False]
+    wire = request_of(head_of(Receiver()), [spans_of_call([root, below], trace, CLOCK_NS)])
+    (sent,) = ExportTraceServiceRequest.FromString(wire).resource_spans
+    assert [span.flags for span in sent.scope_spans[0].spans] == [0x301, 0x101]
+
+
+def read(wire: bytes) -> list[GotSpan]:
+    return received(ExportTraceServiceRequest.FromString(wire))
