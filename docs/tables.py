@@ -19,7 +19,7 @@ import msgspec
 from gateway.config import reliability, routing, signals, ways
 from gateway.config.resolve import BREAKER, load_presets
 from gateway.exchange import Timeouts
-from gateway.policy import budgets, prices, quotas, tenants
+from gateway.policy import budgets, prices, quotas, retention, slo, telemetry, tenants
 from gateway.policy.limits import scopes
 from gateway.policy.pricing import specs as pricing
 
@@ -76,6 +76,16 @@ SPECS: dict[str, type[msgspec.Struct]] = {
     "budget": budgets.BudgetSpec,
     "downgrade": budgets.DowngradeSpec,
     "alerts": budgets.AlertsSpec,
+    "retention.yaml": retention.RetentionSpec,
+    "telemetry.yaml": telemetry.TelemetrySpec,
+    "otlp": telemetry.OtlpSpec,
+    "traces": telemetry.TracesSpec,
+    "metrics": telemetry.MetricsSpec,
+    "content": telemetry.ContentSpec,
+    "redact": telemetry.RedactSpec,
+    "slo.yaml": slo.SloSpec,
+    "objective": slo.ObjectiveSpec,
+    "burn": slo.BurnAlertSpec,
 }
 INHERITED = {
     f"{place}.{name}": value

@@ -41,13 +41,13 @@ async def serve(arrival: Arrival, runtime: Runtime) -> None:
         reply.ending = end
         await arrival.deliver(reply)
     except GatewayError as error:
-        await _refuse(arrival, runtime, record, error, end)
+        await _refuse(arrival, record, error, end)
     except asyncio.CancelledError:
-        await _interrupted(arrival, runtime, record, end)
+        await _interrupted(arrival, record, end)
     except Exception as error:  # noqa: BLE001 - a defect of ours must end one call, not the worker
         runtime.books.report(error, record)
         bug = Bug(f"internal error; quote the request id {record.call_id}")
-        await _refuse(arrival, runtime, record, bug, end)
+        await _refuse(arrival, record, bug, end)
     finally:
         end()
 
@@ -84,10 +84,10 @@ def _planned(call: Call, runtime: Runtime, record: Record) -> Plan:
     return plan
 
 
-async def _interrupted(arrival: Arrival, runtime: Runtime, record: Record, end: Callable[[], None]) -> None:
+async def _interrupted(arrival: Arrival, record: Record, end: Callable[[], None]) -> None:
     if arrival.flight.reason == "shutdown":
         stopping = ShuttingDown("the gateway is shutting down", retry_after_s=1)
-        await _refuse(arrival, runtime, record, stopping, end)
+        await _refuse(arrival, record, stopping, end)
         return
     if record.ending != "finished":
         record.error, record.ending = record.error or ClientGone("the client left"), "client_gone"
@@ -96,10 +96,9 @@ async def _interrupted(arrival: Arrival, runtime: Runtime, record: Record, end: 
         raise asyncio.CancelledError
 
 
-async def _refuse(
-    arrival: Arrival, runtime: Runtime, record: Record, error: GatewayError, end: Callable[[], None]
-) -> None:
-    error.message, error.detail = runtime.clean(error.message), runtime.clean(error.detail)
+async def _refuse(arrival: Arrival, record: Record, error: GatewayError, end: Callable[[], None]) -> None:
+    if record.is_settled:  # its answer was whole, and stands in the books: it only did not get to the client
+        return
     record.error = error
     if isinstance(why := error.considered, Considered):
         record.route, record.rule = why.route.name, why.rule

@@ -27,6 +27,71 @@ def _legend(by: str) -> str:
     return " ".join(f"{{{{{one}}}}}" for one in by.split(", "))
 
 
+def _promises_and_waits() -> list[list[Drawn]]:
+    """Whether promises are kept, and what calls wait for."""
+    missed = f'sum by (objective) (rate(forebay_slo_calls_total{{outcome="bad"}}{_SPAN}))'
+    lags = f"sum by (le) (rate(forebay_event_loop_lag_seconds_bucket{_SPAN}))"
+    waits = f"sum by (le, backend) (rate(forebay_queue_wait_seconds_bucket{{{_BACKEND}}}{_SPAN}))"
+    return [
+        [
+            metric(
+                "Promises",
+                "Of the calls that a promise is about, the share that missed it.",
+                "percentunit",
+                (f"{missed} / sum by (objective) (rate(forebay_slo_calls_total{_SPAN}))", "{{objective}}"),
+            ),
+            metric(
+                "Backends that are up",
+                "0: its probe fails, or none of its breakers is closed.",
+                "short",
+                (f"max by (backend) (forebay_backend_up{{{_BACKEND}}})", "{{backend}}"),
+            ),
+        ],
+        [
+            metric(
+                "Waiting for a place",
+                "How long attempts wait at a backend with a limit on calls at once, p95.",
+                "s",
+                (f"histogram_quantile(0.95, {waits})", "{{backend}}"),
+            ),
+            metric(
+                "Lag of the event loop",
+                "How late it wakes a task, p99.",
+                "s",
+                (f"histogram_quantile(0.99, {lags})", "p99"),
+            ),
+        ],
+        [
+            metric(
+                "Tries after a failed one",
+                "A second, by why they were made and what had failed.",
+                "reqps",
+                _rate("forebay_fallbacks_total", "why, cause", _ROUTE),
+            ),
+            metric(
+                "Cost",
+                "US dollars an hour, by route; the ledger is exact.",
+                "currencyUSD",
+                (f"3600 * sum by (route) (rate(forebay_cost_usd_total{{{_BOTH}}}{_SPAN}))", "{{route}}"),
+            ),
+        ],
+        [
+            metric(
+                "Lag of the ledger",
+                "How old the oldest entry is that it has not taken.",
+                "s",
+                ("max by (instance) (forebay_ledger_lag_seconds)", "{{instance}}"),
+            ),
+            metric(
+                "Hedges",
+                "Tries beside a slow one, a second, by whose answer the client got.",
+                "reqps",
+                _rate("forebay_hedges_total", "result", _ROUTE),
+            ),
+        ],
+    ]
+
+
 def gateway() -> Json:
     """What the gateway's own metrics say, from Prometheus: seconds old, and without ClickHouse."""
     rows: list[list[Drawn]] = [
@@ -63,7 +128,7 @@ def gateway() -> Json:
                 "Failed attempts",
                 "Tries upstream that failed, a second, by backend and cause.",
                 "reqps",
-                _rate("forebay_attempts_total", "backend, cause", f'{_BACKEND}, cause!=""'),
+                _rate("forebay_attempts_total", "backend, cause", f'{_BACKEND}, cause!~"|interrupted"'),
             ),
             metric(
                 "Circuit breakers",
@@ -72,6 +137,7 @@ def gateway() -> Json:
                 _increase("forebay_breaker_changes_total", "backend, state", _BACKEND),
             ),
         ],
+        *_promises_and_waits(),
         [
             metric(
                 "Tokens", "Tokens a second, by kind.", "short", _rate("forebay_tokens_total", "kind", _BOTH)

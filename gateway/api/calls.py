@@ -6,6 +6,7 @@ bare one behind Litestar's router 14. Their OpenAPI description is in `gateway.a
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
@@ -22,7 +23,7 @@ from gateway.formats.http.dialect import KEY_HEADERS, authorization_of
 from gateway.pipeline import serve
 from gateway.runtime import Runtime
 from gateway.server.connection import DISCONNECT
-from gateway.texts.trees import Clean, clean_errors
+from gateway.texts.trees import ERROR, Clean, clean_errors
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -70,6 +71,9 @@ WANTED = {
 
 _ERRORS = 400
 """Statuses from here on."""
+
+_LONG_BYTES = 16 << 10
+"""What is longer is cleaned in a thread: a MB can take a second, for which all other calls would wait."""
 
 
 def new_call_id() -> str:
@@ -151,6 +155,19 @@ def _end(reply: Reply) -> None:
         reply.ending()
 
 
+async def _clean_whole(reply: Reply, clean: Clean) -> None:
+    if isinstance(reply.body, bytes) and len(reply.body) > _LONG_BYTES:
+        await asyncio.to_thread(clean_reply, reply, clean)
+    else:
+        clean_reply(reply, clean)
+
+
+async def _cleaned_errors(events: bytes, clean: Clean) -> bytes:
+    if len(events) > _LONG_BYTES:
+        return await asyncio.to_thread(clean_errors, events, clean)
+    return clean_errors(events, clean)
+
+
 class Client:
     """The way back to the client, for one reply.
 
@@ -170,7 +187,7 @@ class Client:
             return
         self._started = True
         if reply.status >= _ERRORS:
-            clean_reply(reply, self._clean)
+            await _clean_whole(reply, self._clean)
         send, clean, body = self._send, self._clean, reply.body
         if isinstance(body, bytes):
             reply.headers.append((b"content-length", b"%d" % len(body)))
@@ -183,7 +200,8 @@ class Client:
             piece = await anext(body, b"")
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             while piece:
-                piece = clean_errors(piece, clean)
+                if ERROR in piece:
+                    piece = await _cleaned_errors(piece, clean)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await anext(body, b"")
             _end(reply)

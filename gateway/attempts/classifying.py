@@ -89,7 +89,8 @@ class Classifier:
         call = of.call
         own = Record(f"{record.call_id}-task", "chat", monotonic())
         own.purpose, own.made_for = "classify", record.call_id
-        own.tenant, own.key = call.caller.tenant, call.caller.key
+        own.tenant, own.key, own.class_ = call.caller.tenant, call.caller.key, call.caller.class_
+        own.trace = None if record.trace is None else record.trace.child()
         own.model = own.route = self._route
         asking = own.call = self._question_about(words, of)
         try:
@@ -101,6 +102,9 @@ class Classifier:
         except GatewayError as error:
             own.error, own.status = error, error.status
             return None
+        except asyncio.CancelledError:  # the client has gone
+            own.ending = "client_gone"
+            raise
         finally:
             self._ways.settle(own)
         word = said.strip().strip(".`'\"").lower()

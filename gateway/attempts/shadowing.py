@@ -63,8 +63,10 @@ class Shadows:
     async def _copy(self, call: Call, plan: Plan, shadow: Shadow, original: Record) -> None:
         copy = Record(f"{original.call_id}-shadow", call.format, monotonic())
         copy.purpose, copy.made_for = "shadow", original.call_id
-        copy.tenant, copy.key, copy.model = original.tenant, original.key, original.model
-        copy.route, copy.stream, copy.call = original.route, original.stream, call
+        copy.tenant, copy.key, copy.class_ = original.tenant, original.key, original.class_
+        copy.trace = None if original.trace is None else original.trace.child()
+        copy.model, copy.route = original.model, original.route
+        copy.stream, copy.call = original.stream, call
         try:
             text = await ask(call, _only(plan, shadow), copy)
             if original.when_settled is not None:
@@ -72,6 +74,9 @@ class Shadows:
                 copy.likeness = await asyncio.to_thread(_likeness, text, _said(original))
         except GatewayError as error:
             copy.error, copy.status = error, error.status
+        except asyncio.CancelledError:  # nobody wants it any more
+            copy.ending = "client_gone"
+            raise
         finally:
             self._settle(copy)
 

@@ -1,18 +1,18 @@
 """Look now and then at what is measured by looking: queues, breakers, connections, parts, the spool.
 
-What may touch a disk is looked at in a thread. Must not know how numbers are kept or told.
+Nothing here touches a disk. Must not know how numbers are kept or told.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from time import monotonic, time
 
 from gateway.admission.lease import Amounts
-from gateway.compose.ledger import meter_state
 from gateway.compose.lines import keep
 from gateway.compose.opening import Plant
 from gateway.finops.meter import MeterState
@@ -21,6 +21,8 @@ from gateway.routing.routes import Site
 from gateway.runtime import Runtime
 from gateway.telemetry.metrics import Metrics, families
 from gateway.upstream.aiohttp_transport import AiohttpTransport
+
+log = logging.getLogger("forebay")
 
 _EVERY_S = 1.0
 _SLEEP_S = 0.05
@@ -45,19 +47,28 @@ def follow_gauges(
 
 
 async def _follow(plant: Plant, current: Callable[[], Runtime], running: Callable[[], int]) -> None:
-    metrics, lag = plant.metrics, _Lag()
+    lag = _Lag()
     while True:
-        runtime = current()
-        metrics.set_in_flight(running())
-        _tell_sites(metrics, sites(runtime))
-        metrics.set_all(families.PART_OK, await asyncio.to_thread(_parts, runtime))
-        for result, spans in _spans(plant).items():
-            metrics.set(families.SPANS, spans, result)
-        if plant.ledger is not None:
-            metrics.set(families.LEDGER_LOST, plant.ledger.spool.lost)
-            state = await asyncio.to_thread(meter_state, plant.settings.state_dir)
-            _tell_meter(metrics, state, lag)
+        try:
+            plant.metrics.set_in_flight(running())
+            _look(plant, current(), lag)
+        except Exception:  # one look that fails must not be the last
+            log.exception("internal error")
         await asyncio.sleep(_EVERY_S)
+
+
+def _look(plant: Plant, runtime: Runtime, lag: _Lag) -> None:
+    metrics = plant.metrics
+    _tell_sites(metrics, sites(runtime))
+    parts: dict[tuple[str, ...], float] = {
+        (name,): float(state()[0]) for name, state in runtime.parts.items()
+    }
+    metrics.set_all(families.PART_OK, parts)
+    for result, spans in _spans(plant).items():
+        metrics.set(families.SPANS, spans, result)
+    if plant.ledger is not None:
+        metrics.set(families.LEDGER_LOST, plant.ledger.spool.lost)
+        _tell_meter(metrics, plant.meter.last, lag)
 
 
 async def _follow_lag(metrics: Metrics) -> None:
@@ -90,17 +101,13 @@ def _tell_sites(metrics: Metrics, those: Iterator[Site]) -> None:
         standing = Counter(health.standing(now_s).breaker.state for health in site.about.healths().values())
         breakers.update({(name, state): standing[state] for state in _STATES})
         failure = None if site.about.probe is None else site.about.probe()
-        are_up[name,] = not failure and not 0 < standing.total() == standing["open"]
+        are_up[name,] = not failure and not (standing.total() and not standing["closed"])
         if isinstance(site.transport, AiohttpTransport):
             connections[name, "in_use"], connections[name, "idle"] = site.transport.connections
     metrics.set_all(families.QUEUE_DEPTH, waiting)
     metrics.set_all(families.BREAKERS, breakers)
     metrics.set_all(families.BACKEND_UP, are_up)
     metrics.set_all(families.CONNECTIONS, connections)
-
-
-def _parts(runtime: Runtime) -> dict[tuple[str, ...], float]:
-    return {(name,): float(state()[0]) for name, state in runtime.parts.items()}
 
 
 def _spans(plant: Plant) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _OLD_S = 60.0
+_LOOK_S = 1.0
 
 log = logging.getLogger("forebay")
 
@@ -51,12 +53,11 @@ def open_ledger(config: Config, state_dir: Path) -> Ledger | None:
     return Ledger(spool, summary_of if kept.users == "keep" else partial(_look, kept.of))
 
 
-def ledger_state(ledger: Ledger, state_dir: Path) -> tuple[bool, str]:
-    """Say how entries get from this process into the database."""
+def ledger_state(ledger: Ledger, meter: MeterState | None) -> tuple[bool, str]:
+    """Say how entries get from this process into the database. `meter` is what that last said."""
     spool = ledger.spool
     if spool.problem:
         return False, f"the spool has no more room: {spool.problem}"
-    meter = meter_state(state_dir)
     if meter is None:
         return False, "the meter has not begun yet; entries wait in the spool"
     age_s = time() - meter.at
@@ -68,10 +69,24 @@ def ledger_state(ledger: Ledger, state_dir: Path) -> tuple[bool, str]:
     return True, f"the meter takes entries{aside}{lost}"
 
 
-def meter_state(state_dir: Path) -> MeterState | None:
-    """Read what the meter last said of itself; None: nothing yet."""
+class MeterWatch:
+    """What the meter last said of itself, read in a thread: a disk that hangs must not hold up calls."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = spool_folder(state_dir) / STATE_FILE
+        self.last: MeterState | None = None
+        """None: nothing yet."""
+
+    async def follow(self) -> None:
+        """Read it each second, until cancelled."""
+        while True:
+            self.last = await asyncio.to_thread(_said, self._path)
+            await asyncio.sleep(_LOOK_S)
+
+
+def _said(path: Path) -> MeterState | None:
     try:
-        return msgspec.json.decode((spool_folder(state_dir) / STATE_FILE).read_bytes(), type=MeterState)
+        return msgspec.json.decode(path.read_bytes(), type=MeterState)
     except (OSError, msgspec.MsgspecError):
         return None
 

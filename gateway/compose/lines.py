@@ -37,14 +37,22 @@ from gateway.routing.health.sharing import Share
 from gateway.routing.routes import About
 from gateway.upstream.access import Access, open_access
 from gateway.upstream.aiohttp_transport import AiohttpTransport
-from gateway.upstream.httpx_transport import HttpxTransport
 from gateway.upstream.pacing import QueueGate
 from gateway.upstream.probes import follow_probe, probe_of
 from gateway.upstream.scripted_transport import ScriptedTransport
 
+
+def _over_httpx(max_connections: int, connect_s: float) -> Transport:
+    from gateway.upstream.httpx_transport import (
+        HttpxTransport,
+    )  # it takes a tenth of a second, and few want it
+
+    return HttpxTransport(max_connections, connect_s)
+
+
 _TRANSPORTS: Mapping[str, Callable[[int, float], Transport]] = {
     "aiohttp": AiohttpTransport,
-    "httpx": HttpxTransport,
+    "httpx": _over_httpx,
 }
 _PROVIDERS: Mapping[Provider, Callable[[BackendSettings, Host], Backend]] = {
     "openai_compatible": lambda spec, host: OpenAICompatible(spec.name, host),

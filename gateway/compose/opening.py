@@ -23,7 +23,7 @@ from gateway.attempts.classifying import Classifier, Ways
 from gateway.attempts.remembered import Remembered
 from gateway.attempts.shadowing import Shadows
 from gateway.compose.charts import chart, deciding_headers, routes_about_tasks
-from gateway.compose.ledger import open_ledger, open_recovery, open_usage
+from gateway.compose.ledger import MeterWatch, open_ledger, open_recovery, open_usage
 from gateway.compose.lines import Lines, keep
 from gateway.compose.parts import Asked, Parts, watch_parts
 from gateway.compose.quotas import check_sharing, open_redis
@@ -124,9 +124,10 @@ class Plant:
         if self.recovery is not None:
             keep(stack, self.recovery.follow(_told_of(config), config.tenants.tenants))
         self.watch, self.estimates, self.patience = watch, Estimates(), Patience()
-        self.ledger = open_ledger(config, settings.state_dir)
+        self.ledger, self.meter = open_ledger(config, settings.state_dir), MeterWatch(settings.state_dir)
         if self.ledger is not None:
             stack.callback(self.ledger.spool.close)
+            keep(stack, self.meter.follow())
         self.books = Books(
             token_counter(settings.state_dir),
             self.told.sinks,
@@ -243,7 +244,7 @@ async def _open_stores(config: Config, plant: Plant, parts: Parts, *, is_first: 
             await plant.redis.ready()
     await _know_what_was_spent(config, plant, parts, is_first=is_first)
     if plant.ledger is not None:
-        parts.add_ledger(plant.ledger, plant.settings.state_dir, config.resolved.ledger.spool_limit_bytes)
+        parts.add_ledger(plant.ledger, plant.meter, config.resolved.ledger.spool_limit_bytes)
 
 
 def _directory(config: Config, plant: Plant) -> KeyDirectory:

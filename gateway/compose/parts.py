@@ -11,12 +11,11 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from platform import node
 from time import monotonic
 from typing import Final
 
-from gateway.compose.ledger import ledger_state, meter_state
+from gateway.compose.ledger import MeterWatch, ledger_state
 from gateway.ledger.ledger import Ledger
 from gateway.routing.health.health import Health
 from gateway.routing.routes import About
@@ -63,10 +62,10 @@ class Parts:
             troubles = partial(backend_troubles, name, about)
             self.add(f"backend {name}", partial(backend_state, about), troubles, needed=False)
 
-    def add_ledger(self, ledger: Ledger, state_dir: Path, room_bytes: int) -> None:
+    def add_ledger(self, ledger: Ledger, meter: MeterWatch, room_bytes: int) -> None:
         """Name the ledger, whose spool has so much room."""
-        state = partial(ledger_state, ledger, state_dir)
-        self.add("ledger", state, partial(ledger_troubles, ledger, state_dir, room_bytes), needed=False)
+        troubles = partial(ledger_troubles, ledger, meter, room_bytes)
+        self.add("ledger", lambda: ledger_state(ledger, meter.last), troubles, needed=False)
 
     def troubles(self) -> Iterator[Trouble]:
         """Tell what is wrong now."""
@@ -140,10 +139,10 @@ def backend_troubles(name: str, about: About) -> Iterator[Trouble]:
         yield Trouble("backend_down", name, f"backend {name} is down: {why}", {"backend": name, "why": why})
 
 
-def ledger_troubles(ledger: Ledger, state_dir: Path, room_bytes: int) -> Iterator[Trouble]:
+def ledger_troubles(ledger: Ledger, watch: MeterWatch, room_bytes: int) -> Iterator[Trouble]:
     """Tell that calls get into the ledger too late, or not at all."""
-    ok, detail = ledger_state(ledger, state_dir)
-    meter = meter_state(state_dir)
+    meter = watch.last
+    ok, detail = ledger_state(ledger, meter)
     share = 0.0 if meter is None else meter.spool_bytes / room_bytes
     late_s = 0.0 if meter is None else meter.lag_s
     if ok and late_s <= _LATE_S and share <= _FULL_SHARE:

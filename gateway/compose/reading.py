@@ -33,8 +33,8 @@ from gateway.upstream.access import open_access
 
 T = TypeVar("T")
 
-_RECEIVER = "OTEL_EXPORTER_OTLP_ENDPOINT"
-"""The variable that OpenTelemetry's own tools read."""
+_RECEIVER, _HEADERS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"
+"""The variables that OpenTelemetry's own tools read."""
 
 SCHEMAS: Mapping[str, Any] = {
     "routing": RoutingSpec,
@@ -107,7 +107,9 @@ def load_config(
     limits = _read_limits(policies, written, env, reading)
     told = reading.attempt(
         lambda: telemetry.compile(
-            _optional(policies / "telemetry.yaml", TelemetrySpec, env), env.get(_RECEIVER, "")
+            _optional(policies / "telemetry.yaml", TelemetrySpec, env),
+            env.get(_RECEIVER, ""),
+            env.get(_HEADERS, ""),
         )
     )
     promised = reading.attempt(

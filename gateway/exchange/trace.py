@@ -28,9 +28,13 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
     """Those below are asked to keep their spans. Ours are kept for other reasons too."""
     state: str = ""
     """The `tracestate` that came with it, passed on as it is."""
+    is_ours: bool = True
+    """False: no span of ours is made here; what is below hangs under the client's own."""
 
     def child(self) -> Trace:
-        """Return a place below this one."""
+        """Return a place below this one; the same where it is not ours."""
+        if not self.is_ours:
+            return self
         return Trace(self.trace_id, new_span_id(), self.span_id, self.sampled, self.state)
 
     def headers(self) -> dict[str, str]:

@@ -37,16 +37,16 @@ _NEEDS: Mapping[Kind, str] = {
 """What makes a call good, where that is not plain."""
 
 
-class AlertSpec(Spec, frozen=True, kw_only=True):
+class BurnAlertSpec(Spec, frozen=True, kw_only=True):
     """Somebody hears when errors come too fast over both windows."""
 
     burn_rate: Annotated[
         float,
-        Meta(gt=0, le=1_000_000, description="So many times as fast as the promise allows, or faster."),
+        Meta(gt=0, le=1_000_000, description="More than so many times as fast as the promise allows."),
     ]
     long: Annotated[Span, Meta(description="The window that says that it matters; at most 3d.")]
     short: Annotated[Span, Meta(description="The window that says that it still goes on.")]
-    severity: Annotated[Severity, Meta(description="page: at once; ticket: on the next day.")]
+    severity: Annotated[Severity, Meta(description="page: at once; ticket: in working hours.")]
 
 
 class ObjectiveSpec(Spec, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ class ObjectiveSpec(Spec, frozen=True, kw_only=True):
         Meta(ge=0, description="Nobody is told while an alert's long window has fewer calls than that."),
     ] = 10
     alerts: Annotated[
-        tuple[AlertSpec, ...] | None, Meta(description="Default: those of the file. []: nobody is told.")
+        tuple[BurnAlertSpec, ...] | None, Meta(description="Default: those of the file. []: nobody is told.")
     ] = None
 
 
@@ -88,7 +88,7 @@ class SloSpec(Spec, frozen=True, kw_only=True):
         default_factory=dict
     )
     alerts: Annotated[
-        tuple[AlertSpec, ...] | None,
+        tuple[BurnAlertSpec, ...] | None,
         Meta(
             description="Of objectives without their own. Default: 14.4 times over 1h and 5m, and 6 over 6h "
             "and 30m, page; 3 over 1d and 2h, and 1 over 3d and 6h, are tickets."
@@ -143,7 +143,7 @@ def _objective(name: str, spec: ObjectiveSpec, default: tuple[Alert, ...]) -> Ob
     )
 
 
-def _alerts(specs: Sequence[AlertSpec]) -> tuple[Alert, ...]:
+def _alerts(specs: Sequence[BurnAlertSpec]) -> tuple[Alert, ...]:
     return tuple(Alert(one.burn_rate, _seconds(one.long), _seconds(one.short), one.severity) for one in specs)
 
 
@@ -174,7 +174,7 @@ def _unknown_routes(globs: Globs, routes: Collection[str]) -> Iterator[Problem]:
             yield ("routes", i), f"there is no route {quoted(name)}", did_you_mean(name, tuple(routes))
 
 
-def _alert_problems(alerts: Sequence[AlertSpec]) -> Iterator[Problem]:
+def _alert_problems(alerts: Sequence[BurnAlertSpec]) -> Iterator[Problem]:
     for i, one in enumerate(alerts):
         for name in ("long", "short"):
             if _seconds(getattr(one, name)) > MOST_WINDOW_S:

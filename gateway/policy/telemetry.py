@@ -6,12 +6,14 @@ Source: OpenTelemetry specification, "OTLP exporter"; W3C Trace Context.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec import Meta, field
+from msgspec.structs import replace
 
 from gateway.config.checks.problems import Problem
 from gateway.config.located import Located
@@ -22,6 +24,8 @@ from gateway.texts.patterns import pattern_problem
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""As HTTP has it."""
 
 
 class OtlpSpec(Spec, frozen=True, kw_only=True):
@@ -37,9 +41,9 @@ class OtlpSpec(Spec, frozen=True, kw_only=True):
     protocol: Annotated[
         Literal["http", "grpc"], Meta(description="grpc needs the extra: pip install forebay[otlp-grpc].")
     ] = "http"
-    headers: Annotated[dict[str, Secret], Meta(description="With every request.")] = field(
-        default_factory=dict
-    )
+    headers: Annotated[
+        dict[str, Secret], Meta(description="With every request. None: ${OTEL_EXPORTER_OTLP_HEADERS}.")
+    ] = field(default_factory=dict)
     timeout_s: Annotated[Seconds, Meta(description="For one request.")] = 10.0
     resource: Annotated[
         dict[str, str],
@@ -124,22 +128,38 @@ class TelemetrySpec(Spec, frozen=True, kw_only=True):
 
 
 class Telemetry(msgspec.Struct, frozen=True):
-    """The compiled policy: as written, with the receiver that the environment names."""
+    """The compiled policy: as written, with the receiver and the headers that the environment names."""
 
     spec: TelemetrySpec
     endpoint: str
     """Base URL of the receiver; empty: there is none, and no spans are made."""
 
 
-def compile(spec: Located[TelemetrySpec] | None, endpoint: str = "") -> Telemetry:
+def compile(spec: Located[TelemetrySpec] | None, endpoint: str = "", headers: str = "") -> Telemetry:
     """Check what one field alone does not show; raises ConfigErrors. None: there is no such file.
 
-    `endpoint` is the receiver that the environment names, for a file that names none.
+    `endpoint` and `headers` are those that the environment names, each for a file that names none; headers
+    as `headers_of` reads them.
     """
     asked = TelemetrySpec() if spec is None else spec.value
     if spec is not None and (problems := list(_problems(asked))):
         raise ConfigErrors([spec.error(*problem) for problem in problems])
+    if headers and not asked.otlp.headers:
+        asked = replace(asked, otlp=replace(asked.otlp, headers=headers_of(headers)))
     return Telemetry(asked, (asked.otlp.endpoint or endpoint).rstrip("/"))
+
+
+def headers_of(text: str) -> dict[str, str]:
+    """Read `name=value,name2=value2`, percent-encoded; what is no header is left out, as the source asks.
+
+    Source: OpenTelemetry specification, "OTLP exporter", "Specifying headers via environment variables".
+    """
+    found: dict[str, str] = {}
+    for pair in text.split(","):
+        name, equals, value = (unquote(part).strip() for part in pair.partition("="))
+        if equals and _HEADER_NAME.fullmatch(name) and value.isascii() and value.isprintable():
+            found[name.lower()] = value
+    return found
 
 
 def _problems(asked: TelemetrySpec) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """Say what was decided for a call, and why: to be kept, shown, and decided again under other rules.
 
 Pure. It must not know where decisions are kept. Nothing of what a call says gets in here: of the call itself
-there is only what `signals.recall` keeps, and of its model, headers and metadata no secret is written.
+there is only what `signals.recall` keeps, and of its key, model, headers and metadata no secret is written.
 """
 
 from __future__ import annotations
@@ -200,8 +200,11 @@ def line_of(
 
 
 def _cleaned(decision: Decision, clean: Clean) -> object:
-    """Take out what clients may have put in. A target may have the name of the client's model."""
-    if clean(decision.model) != decision.model:
+    """Take out what clients may have put in. A target may have the name of the client's model.
+
+    Of a token the key is its subject, often an address; facts of routing have it too.
+    """
+    if clean(decision.model) != decision.model or clean(decision.key) != decision.key:
         return clean_tree(msgspec.to_builtins(decision), clean)
     facts = decision.facts
     given = {name: clean_tree(facts[name], clean) for name in _GIVEN if facts.get(name)}

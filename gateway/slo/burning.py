@@ -15,6 +15,8 @@ from gateway.slo.objectives import Alert, Objective
 MINUTE_S, HOUR_S = 60, 3600
 MOST_WINDOW_S = 3 * 86_400
 MOST_DAYS = 90
+_BACK_STEPS = 5
+"""So far a clock may be put back, as clocks are."""
 
 Saved = tuple[int, int, int, bytes, bytes]
 """The newest step, both sums, and both sums as each step began."""
@@ -45,7 +47,11 @@ class History:
         self._newest = 0
 
     def add(self, counts: Counts, unix_s: float) -> None:
-        """Count calls that ended now. A clock that was put back counts into the newest step there is."""
+        """Count calls that ended now.
+
+        A clock that was put back a little counts into the newest step there is. One that was far ahead has
+        spoilt what is known: it begins anew.
+        """
         self._go_on(unix_s)
         self._total = Counts(self._total.good + counts.good, self._total.bad + counts.bad)
 
@@ -69,6 +75,8 @@ class History:
 
     def _go_on(self, unix_s: float) -> None:
         now = int(unix_s) // self.step_s
+        if now < self._newest - _BACK_STEPS:  # what is known is of times that have not been
+            self._newest = now - self._size
         for step in range(max(self._newest + 1, now - self._size + 1), now + 1):
             self._good[step % self._size], self._bad[step % self._size] = self._total
         self._newest = max(self._newest, now)

@@ -21,7 +21,7 @@ from gateway.exchange import Record
 Kind = Literal["availability", "first_token", "duration", "cost"]
 """What is looked at: that the call was answered, how soon it began, how long it took, what it cost."""
 Severity = Literal["page", "ticket"]
-"""page: somebody gets up for it; ticket: it is looked at on the next day."""
+"""page: somebody gets up for it; ticket: it is looked at in working hours."""
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _OURS = (Refused, UnknownModel)

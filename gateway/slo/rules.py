@@ -54,7 +54,7 @@ class _Part(msgspec.Struct, frozen=True):
 PARTS = (
     _Part(
         "ForebayBreakerOpen",
-        'max by (backend) (forebay_breakers{state="open"}) > 0',
+        'max by (backend) (forebay_breakers{state!="closed"}) > 0',
         "5m",
         "ticket",
         "A circuit breaker of backend {{ $labels.backend }} is open.",
@@ -62,18 +62,18 @@ PARTS = (
     ),
     _Part(
         "ForebayBackendDown",
-        'min by (part) (forebay_part_ok{part=~"backend .+"}) == 0',
+        "max by (instance, backend) (forebay_backend_up) == 0",
         "2m",
         "page",
-        "{{ $labels.part }} is down.",
+        "Backend {{ $labels.backend }} is down for {{ $labels.instance }}.",
         "backend-down",
     ),
     _Part(
         "ForebayLedgerLag",
-        "max by (instance) (forebay_ledger_lag_seconds) > 300",
+        "max by (instance) (forebay_ledger_lag_seconds) > 300 or min by (instance) (forebay_meter_ok) == 0",
         "5m",
         "ticket",
-        "The ledger of {{ $labels.instance }} is {{ $value | humanizeDuration }} behind.",
+        "The ledger of {{ $labels.instance }} lags behind.",
         "ledger-lag",
     ),
     _Part(

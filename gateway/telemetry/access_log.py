@@ -162,7 +162,7 @@ def _line(record: Record, ended_s: float, clean: Callable[[str], str]) -> Access
         _ms(ended_s - record.started_s),
         record.format,
         record.tenant,
-        record.key,
+        clean(record.key),  # of a token its subject, often an address
         clean(record.model)[:_MODEL_CHARS],
         record.route,
         record.backend,

@@ -47,7 +47,8 @@ class Tally:
 
     def __init__(self, folder: Path, count_judged: CountJudged = lambda *_: None) -> None:
         self._folder, self._count_judged = folder, count_judged
-        self._objectives: Sequence[Objective] = ()
+        self._objectives: Sequence[Objective] | None = None
+        """None: nobody has said yet what is promised."""
         self._sums: dict[str, _Sum] = {}
         self._covering: dict[tuple[str, str], tuple[tuple[Objective, _Sum], ...]] = {}
 
@@ -66,7 +67,7 @@ class Tally:
         covering = self._covering.get(key)
         if covering is None:
             covering = self._covering[key] = tuple(
-                (one, self._sums[one.name]) for one in self._objectives if one.covers(*key)
+                (one, self._sums[one.name]) for one in self._objectives or () if one.covers(*key)
             )
         for objective, total in covering:
             good = objective.judge(record, ended_s)
@@ -83,11 +84,13 @@ class Tally:
         watch = _Watch(self._folder)
         try:
             while True:
-                for kind, data in await asyncio.to_thread(watch.look, self._tallies(), self._objectives):
-                    announce(kind, data)
+                if (objectives := self._objectives) is not None:
+                    for kind, data in await asyncio.to_thread(watch.look, self._tallies(), objectives):
+                        announce(kind, data)
                 await asyncio.sleep(every_s)
         finally:
-            watch.close(self._tallies())  # on the loop: nothing is served any more
+            if self._objectives is not None:
+                watch.close(self._tallies())  # on the loop: nothing is served any more
 
     def _tallies(self) -> Tallies:
         return {name: Counts(one.good, one.bad) for name, one in self._sums.items()}

@@ -6,7 +6,6 @@ Source: OpenTelemetry specification, "OTLP exporter" and "Resource".
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -18,6 +17,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
+
+Signal = Literal["traces", "metrics"]
 
 
 class Receiver(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ class Receiver(msgspec.Struct, frozen=True):
         """Name the place; headers and URLs may hold secrets."""
         return "<Receiver>"
 
-    def url(self, signal: Literal["traces", "metrics"]) -> str:
+    def url(self, signal: Signal) -> str:
         """Return where a signal is sent."""
         return self.endpoint if self.protocol == "grpc" else f"{self.endpoint}/v1/{signal}"
 
@@ -55,8 +56,3 @@ def resource_of(receiver: Receiver) -> Resource:
 def _instance_id(_pid: int) -> str:
     """Name a process: one for each worker, a new one after a restart."""
     return str(uuid4())
-
-
-def quiet(name: str) -> None:
-    """Keep a logger of the SDK from telling each failure, with its URL: the first and the last are told."""
-    logging.getLogger(name).disabled = True

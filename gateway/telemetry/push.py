@@ -1,7 +1,8 @@
 """Send the numbers of this process to the receiver, over OTLP, now and then: from a thread of its own.
 
 What is sent is all that was counted since the process began, so one that was lost is made up for by the next.
-The SDK is imported with the first receiver: whoever has none starts without it.
+The SDK is imported with the first receiver: whoever has none starts without it. Of it only the words and
+their encoding are used: its exporters read headers from the environment, whatever they are given.
 Source: OpenTelemetry specification, "Metrics Data Model" (cumulative sums and histograms).
 """
 
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.telemetry.metrics.families import FAMILIES, Family
 from gateway.telemetry.metrics.gathering import Numbers
-from gateway.telemetry.otlp import Receiver, quiet, resource_of
+from gateway.telemetry.otlp import Receiver, resource_of
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricsData
+    from opentelemetry.sdk.metrics.export import Metric, MetricsData
     from opentelemetry.sdk.resources import Resource
 
 _JOIN_S = 1.0
@@ -71,68 +72,59 @@ class Push:
     def _serve(self) -> None:
         """Send to one receiver until there is another one, or the end: that, too, is told to it."""
         receiver, every_s = asked = self._asked
-        line = self._line = None if receiver is None else _Line(receiver)
         while True:
-            self._wake.wait(None if line is None else every_s)
+            self._wake.wait(None if receiver is None else every_s)
             self._wake.clear()
-            if line is not None:
-                self._send(line)
+            if receiver is not None:
+                self._send(receiver)
             if self._is_over or self._asked != asked:
                 break
-        if line is not None:
-            line.close()
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
-    def _send(self, line: _Line) -> None:
+    def _send(self, receiver: Receiver) -> None:
+        problem = ""
         try:
-            taken = line.send(self._read(), self._began_ns)
-        except Exception:  # what is to come is sent all the same
-            log.exception("metrics cannot be sent")
+            if self._line is None:
+                self._line = _Line(receiver)
+            problem = self._line.send(self._read(), self._began_ns)
+        except ImportError as error:
+            problem = f"{error.name} is missing: pip install forebay[otlp-grpc]"
+        except Exception as error:  # what is to come is sent all the same
+            problem = type(error).__name__
+            if not self._is_failing:
+                log.exception("metrics cannot be sent")
+        self._tell(problem)
+
+    def _tell(self, problem: str) -> None:
+        """Log that the receiver began to fail, and that it is well again; nothing in between."""
+        if bool(problem) == self._is_failing:
             return
-        if taken is self._is_failing:
-            self._is_failing = not taken
-            if taken:
-                log.warning("the receiver takes metrics again")
-            else:
-                log.warning("the receiver does not take metrics; what is counted meanwhile is sent later")
+        self._is_failing = bool(problem)
+        if problem:
+            text = "the receiver does not take metrics; what is counted meanwhile is sent later"
+            log.warning(text, extra={"problem": problem})
+        else:
+            log.warning("the receiver takes metrics again")
 
 
 class _Line:
-    """An open way to one receiver. The SDK itself tries again within its timeout, where that may help."""
+    """An open way to one receiver. What it does not take goes with the next numbers: they hold all."""
 
     def __init__(self, receiver: Receiver) -> None:
+        from gateway.telemetry.tracing.line import open_way
+
         self._resource = resource_of(receiver)
-        self._exporter = _grpc(receiver) if receiver.protocol == "grpc" else _http(receiver)
+        self._post, self.close = open_way(receiver, "metrics")
 
-    def send(self, numbers: Numbers, began_ns: int) -> bool:
-        """Send the numbers; whether they were taken. Waits."""
-        from opentelemetry.sdk.metrics.export import MetricExportResult
+    def send(self, numbers: Numbers, began_ns: int) -> str:
+        """Send the numbers; return what is wrong, for people, or "". Waits."""
+        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
-        data = metrics_data(numbers, self._resource, began_ns, time_ns())
-        return self._exporter.export(data) is MetricExportResult.SUCCESS
-
-    def close(self) -> None:
-        """Send no more, and end the pauses of what is being sent."""
-        self._exporter.shutdown()
-
-
-def _http(receiver: Receiver) -> MetricExporter:
-    from opentelemetry.exporter.otlp.proto.http import Compression, metric_exporter
-
-    quiet(metric_exporter.__name__)
-    return metric_exporter.OTLPMetricExporter(
-        receiver.url("metrics"),
-        headers=dict(receiver.headers),
-        timeout=receiver.timeout_s,
-        compression=Compression.Gzip,
-    )
-
-
-def _grpc(receiver: Receiver) -> MetricExporter:
-    from opentelemetry.exporter.otlp.proto.grpc import exporter
-    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-
-    quiet(exporter.__name__)
-    return OTLPMetricExporter(receiver.endpoint, headers=dict(receiver.headers), timeout=receiver.timeout_s)
+        export = encode_metrics(metrics_data(numbers, self._resource, began_ns, time_ns()))
+        _, problem = self._post(export.SerializeToString())
+        return problem
 
 
 def metrics_data(numbers: Numbers, resource: Resource, began_ns: int, now_ns: int) -> MetricsData:

@@ -82,7 +82,8 @@ _IBAN_LENGTHS: Mapping[str, int] = {
     _LENGTHS[at : at + 2]: int(_LENGTHS[at + 2 : at + 4]) for at in range(0, len(_LENGTHS), 4)
 }
 _IBAN = compile_pattern(r"(?:^|[^A-Za-z0-9+/])([A-Za-z]{2})\d\d")
-_WRITTEN_IBAN = compile_pattern(r"(?:^|[^A-Za-z0-9]|\\[nrt])([A-Za-z]{2})\d\d")
+_WRITTEN_IBAN = compile_pattern(r"(?:^|[^A-Za-z0-9_]|\\[nrt])([A-Za-z]{2})\d\d")
+"""Not behind `_`: ids are written so, `call_ba45...`."""
 _LONGEST_IBAN = 33
 _BLANKS = b" -."
 
@@ -119,5 +120,6 @@ def _end_of_iban(text: bytes, start: int) -> int:
     for at, character in enumerate(written):
         seen += character not in _BLANKS
         if seen == length:
-            return start + at + 1
+            end = start + at + 1
+            return 0 if text[end : end + 1].isalnum() else end  # what goes on is an id, or a digest
     return 0

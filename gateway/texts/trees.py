@@ -17,7 +17,9 @@ Clean = Callable[[str], str]
 
 _LEAST_NUMBER = 10**11
 """A smaller number is no card's and no account's."""
-_ERROR = re.compile(rb'"error"(?!\s*:\s*null)')
+ERROR = b'"error"'
+"""Is in all events that `clean_errors` changes, and in few others."""
+_ERROR = re.compile(ERROR + rb"(?!\s*:\s*null)")
 _LINE = re.compile(rb"[^\r\n]+")
 _DATA = re.compile(rb"\s*(?:data:\s*)?(?=\{)")
 
@@ -45,16 +47,20 @@ def _clean_member(name: str, value: Any, clean: Clean) -> Any:
 
 
 def clean_body(body: bytes, clean: Clean) -> bytes:
-    """Return a body, JSON or not, without it; the very same bytes where there is nothing."""
+    """Return a body, JSON or not, without it; the very same bytes where there is nothing.
+
+    Cost: `clean` of all of it once, or twice where something is found, or escaped.
+    """
     text = body.decode(errors="replace")
-    if b"\\" not in body and clean(text) == text:  # what is escaped may hide what it says
+    told = clean(text)
+    if told == text and b"\\" not in body:  # what is escaped may hide what it says
         return body
     try:
         value = msgspec.json.decode(body)
         cleaned = clean_tree(value, clean)
-        return body if cleaned == value and clean(text) == text else msgspec.json.encode(cleaned)
+        return body if cleaned == value and told == text else msgspec.json.encode(cleaned)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return clean(text).encode(errors="replace")
+        return told.encode(errors="replace")
 
 
 def clean_errors(events: bytes, clean: Clean) -> bytes:
@@ -62,7 +68,7 @@ def clean_errors(events: bytes, clean: Clean) -> bytes:
 
     What is said in an answer is not touched. Cost: 0.1 us where no event speaks of an error.
     """
-    if b'"error"' not in events or _ERROR.search(events) is None:
+    if ERROR not in events or _ERROR.search(events) is None:
         return events
     return _LINE.sub(lambda line: _clean_line(line.group(), clean), events)
 

@@ -21,11 +21,13 @@ _ENCODERS: Mapping[str, Callable[[GatewayError], bytes]] = {
 }
 """All others get OpenAI's error object, which every client of an OpenAI-compatible API reads."""
 
+_CALL_ID = b"x-forebay-call-id"
+
 
 def error_reply(error: GatewayError, call_id: str, format_: Format = "chat") -> Reply:
     """Build the reply for a client of `format_`."""
     own = [
-        (b"x-forebay-call-id", call_id.encode()),
+        (_CALL_ID, call_id.encode()),
         (b"x-forebay-error-source", error.source.encode()),
     ]
     upstream = error.headers if isinstance(error, UpstreamError) else ()
@@ -44,11 +46,15 @@ def error_reply(error: GatewayError, call_id: str, format_: Format = "chat") -> 
 
 
 def clean_reply(reply: Reply, clean: Clean) -> None:
-    """Take out of an error's reply, headers and body, what it may quote of a request or of an upstream."""
-    values = "\n".join([value.decode("latin-1") for _, value in reply.headers])
+    """Take out of an error's reply, headers and body, what it may quote of a request or of an upstream.
+
+    The call's id stays, whatever it looks like: people ask with it what became of their call.
+    """
+    ids = [value for name, value in reply.headers if name == _CALL_ID]
+    values = "\n".join([value.decode("latin-1") for _, value in reply.headers if value not in ids])
     if clean(values) != values:
         reply.headers = [
-            (name, clean(value.decode("latin-1")).encode("latin-1", "replace"))
+            (name, value if value in ids else clean(value.decode("latin-1")).encode("latin-1", "replace"))
             for name, value in reply.headers
         ]
     if isinstance(reply.body, bytes):

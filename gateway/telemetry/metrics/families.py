@@ -187,7 +187,7 @@ BREAKERS = _gauge(
 )
 BACKEND_UP = _gauge(
     "backend_up",
-    "0 where each worker finds that its probe fails or all its breakers are open.",
+    "0 where each worker finds that its probe fails or none of its breakers is closed.",
     "backend",
     over="max",
 )

@@ -55,14 +55,24 @@ def bury(folder: Path) -> None:
         for (name, labels), values in _together((stem, False) for stem in dead).items():
             lines.append(_line(name, labels, len(cells)))
             cells.extend(values)
-        grave = folder / f"{_GRAVE}{os.urandom(4).hex()}"
-        grave.with_suffix(CELLS).write_bytes(cells.tobytes())
-        unnamed = grave.with_suffix(".new")
-        unnamed.write_bytes(b"".join(lines))
+        if _dig(folder / f"{_GRAVE}{os.urandom(4).hex()}", cells.tobytes(), b"".join(lines)):
+            for stem in dead:
+                stem.with_suffix(NAMES).unlink()
+                stem.with_suffix(CELLS).unlink()
+
+
+def _dig(grave: Path, cells: bytes, names: bytes) -> bool:
+    """Write the files of many dead; False: there is no room for that, and nothing is left of it."""
+    unnamed = grave.with_suffix(".new")
+    try:
+        grave.with_suffix(CELLS).write_bytes(cells)
+        unnamed.write_bytes(names)
         unnamed.rename(grave.with_suffix(NAMES))
-        for stem in dead:
-            stem.with_suffix(NAMES).unlink()
-            stem.with_suffix(CELLS).unlink()
+    except OSError:
+        for path in (unnamed, grave.with_suffix(CELLS)):
+            path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _line(name: str, labels: tuple[str, ...], at: int) -> bytes:
@@ -100,7 +110,10 @@ def _together(workers: Iterable[tuple[Path, bool]]) -> dict[Series, list[float]]
 
 
 def _read(stem: Path) -> Iterator[tuple[Series, list[float]]]:
-    """Read what one worker has. Its last line may not be whole yet: then it is not counted yet either."""
+    """Read what one worker has. Its last line may not be whole yet: then it is not counted yet either.
+
+    A line that says nothing hides no other: one file that is broken must not silence all workers.
+    """
     lines = stem.with_suffix(NAMES).read_bytes().rpartition(b"\n")[0]
     if not lines:
         return
@@ -108,10 +121,13 @@ def _read(stem: Path) -> Iterator[tuple[Series, list[float]]]:
         # Mapped, not read: so that a number is loaded in one piece while its owner stores it.
         view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)).cast("d")
     for line in lines.split(b"\n"):
-        name, labels, at = _LINE.decode(line)
-        if name == _INSTEAD_OF:
+        try:
+            name, labels, at = _LINE.decode(line)
+        except msgspec.DecodeError:
             continue
-        yield (name, labels), list(view[at : at + FAMILIES[name].cells])
+        family = FAMILIES.get(name)  # _INSTEAD_OF is none
+        if family is not None and 0 <= at <= len(view) - family.cells:
+            yield (name, labels), list(view[at : at + family.cells])
 
 
 def _is_alive(stem: Path) -> bool:

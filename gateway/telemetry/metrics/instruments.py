@@ -59,6 +59,8 @@ class Metrics:
         }
         self.set(families.GENERATION, 1)
         self.set(families.RELOAD_OK, 1)
+        for result in ("applied", "refused"):  # a rate of what has no first value misses the first
+            self.count(families.RELOADS, result, by=0)
 
     def revise(self, settings: MetricsSettings) -> None:
         """Go by these from now on. What was counted stays."""

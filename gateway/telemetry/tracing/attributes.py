@@ -65,6 +65,8 @@ def _of_call(record: Record, settings: TraceSettings) -> Iterator[tuple[str, Val
     yield "forebay.ending", record.ending
     yield "forebay.route", record.route
     yield "forebay.rule", record.rule
+    yield "forebay.purpose", "" if record.purpose == "call" else record.purpose
+    yield "forebay.made_for", record.made_for
     yield "forebay.target", "" if answered is None else _target(answered, settings)
     yield "forebay.retries", sum(attempt.why == "retry" for attempt in record.attempts)
     yield "forebay.fallback", any(attempt.why == "fallback" for attempt in record.attempts)

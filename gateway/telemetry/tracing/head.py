@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import structs
 
 from gateway.exchange import Trace, new_span_id, told_by, trace_id_of
 
@@ -29,9 +30,13 @@ class Head(msgspec.Struct, frozen=True):
         """Return the place of a call's first span; None: it has no trace."""
         parent = headers.get("traceparent")
         above = told_by(parent, headers.get("tracestate", "")) if parent else None
+        if (
+            above is not None and not self.enabled
+        ):  # no span of ours stands between: it is passed on as it came
+            return structs.replace(above, is_ours=False)
         if above is not None:
             sampled = above.sampled if self.follows else self._draws(above.trace_id)
-            return Trace(above.trace_id, new_span_id(), above.span_id, sampled and self.enabled, above.state)
+            return Trace(above.trace_id, new_span_id(), above.span_id, sampled, above.state)
         if not self.enabled:
             return None
         trace_id = trace_id_of(call_id)

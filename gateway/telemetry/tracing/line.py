@@ -1,15 +1,16 @@
-"""An open way for spans to a receiver, over HTTP or gRPC. Trying again is not its business.
+"""An open way to a receiver, over HTTP or gRPC: for spans, and for whatever else OTLP has.
 
+Trying again is not its business, nor is the environment: what is sent with a request, the receiver says.
 Source: OTLP specification 1.9, "OTLP/HTTP" and "Failures".
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from gateway.telemetry.otlp import Receiver
+from gateway.telemetry.otlp import Receiver, Signal
 from gateway.telemetry.tracing.wire import head_of, request_of
 
 Taken = Literal["taken", "refused", "away"]
@@ -18,9 +19,16 @@ Taken = Literal["taken", "refused", "away"]
 _REFUSED = frozenset({400, 413})
 """What says that the batch is at fault. Any other status may be otherwise after somebody has looked."""
 _SUCCESS = range(200, 300)
-_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_METHODS: Mapping[Signal, str] = {
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+}
 _FASTEST = 1
 """Of gzip's levels: spans repeat themselves so much that a higher one saves little."""
+
+Post = Callable[[bytes], tuple[Taken, str]]
+"""Sends one export; says what became of it, and what is wrong, for people. Waits, `timeout_s` at most."""
+Close = Callable[[], None]
 
 
 class SpanLine:
@@ -28,23 +36,24 @@ class SpanLine:
 
     def __init__(self, receiver: Receiver) -> None:
         self._head = head_of(receiver)
-        open_ = _open_grpc if receiver.protocol == "grpc" else _open_http
-        self._post, self.close = open_(receiver)
+        self._post, self.close = open_way(receiver, "traces")
 
     def send(self, calls: Sequence[bytes]) -> tuple[Taken, str]:
         """Send the spans of calls; say what became of them, and what is wrong, for people."""
         return self._post(request_of(self._head, calls))
 
 
-_Post = Callable[[bytes], tuple[Taken, str]]
-_Close = Callable[[], None]
+def open_way(receiver: Receiver, signal: Signal) -> tuple[Post, Close]:
+    """Return what sends exports of a signal there, and what ends it; raises ImportError without the extra."""
+    open_ = _open_grpc if receiver.protocol == "grpc" else _open_http
+    return open_(receiver, signal)
 
 
-def _open_http(receiver: Receiver) -> tuple[_Post, _Close]:
+def _open_http(receiver: Receiver, signal: Signal) -> tuple[Post, Close]:
     import httpx
 
     client = httpx.Client(timeout=receiver.timeout_s, headers=dict(receiver.headers))
-    url = receiver.url("traces")
+    url = receiver.url(signal)
     coded = {"content-type": "application/x-protobuf", "content-encoding": "gzip"}
 
     def post(body: bytes) -> tuple[Taken, str]:
@@ -59,7 +68,7 @@ def _open_http(receiver: Receiver) -> tuple[_Post, _Close]:
     return post, client.close
 
 
-def _open_grpc(receiver: Receiver) -> tuple[_Post, _Close]:
+def _open_grpc(receiver: Receiver, signal: Signal) -> tuple[Post, Close]:
     import grpc
 
     scheme, _, place = receiver.endpoint.partition("://")
@@ -68,7 +77,7 @@ def _open_grpc(receiver: Receiver) -> tuple[_Post, _Close]:
         channel = grpc.secure_channel(place, grpc.ssl_channel_credentials(), **options)
     else:
         channel = grpc.insecure_channel(place, **options)
-    export = channel.unary_unary(_METHOD)
+    export = channel.unary_unary(_METHODS[signal])
     said = tuple((name.lower(), value) for name, value in receiver.headers.items())
 
     def post(body: bytes) -> tuple[Taken, str]:

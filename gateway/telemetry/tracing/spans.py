@@ -30,7 +30,7 @@ from gateway.telemetry.tracing.attributes import (
     span_name,
 )
 from gateway.telemetry.tracing.content import content_of
-from gateway.telemetry.tracing.drafts import Draft
+from gateway.telemetry.tracing.drafts import Draft, Kind
 from gateway.telemetry.tracing.names import ERROR_TYPE
 from gateway.telemetry.tracing.settings import TraceSettings
 from gateway.telemetry.tracing.tail import has_failed
@@ -55,8 +55,9 @@ def spans_of(ended: Ended, settings: TraceSettings) -> list[Draft]:
     attributes = of_call(record, ended.kept, settings)
     failure = failure_of(record, settings) if has_failed(record) else None
     name = span_name(record, settings)
+    kind: Kind = "server" if record.purpose == "call" else "internal"
     root = Draft(
-        name, "server", trace.span_id, trace.parent_id, record.started_s, ended.ended_s, attributes, failure
+        name, kind, trace.span_id, trace.parent_id, record.started_s, ended.ended_s, attributes, failure
     )
     drafts = [root, *_stages(ended, settings)]
     answered: Draft | None = None
@@ -64,7 +65,7 @@ def spans_of(ended: Ended, settings: TraceSettings) -> list[Draft]:
         own, *parts = _attempt_spans(ended, attempt, number, settings)
         drafts += (own, *parts)
         answered = own if not attempt.cause else answered
-    if record.cache:
+    if record.cache == "hit":
         drafts.append(_recall(ended))
     drafts.append(_part("settle", trace.span_id, ended.ended_s, ended.settled_s))
     if record.tenant in settings.content_tenants:
@@ -79,6 +80,8 @@ def _part(name: str, parent_id: str, start_s: float, end_s: float) -> Draft:
 def _stages(ended: Ended, settings: TraceSettings) -> Iterator[Draft]:
     """Give what came before the attempts; the stage that ended the call says why."""
     record, start_s = ended.record, ended.record.started_s
+    if record.purpose != "call":  # what the gateway asks for itself begins with an attempt
+        return
     stages = (("receive", record.received_s), ("plan", record.planned_s), ("admit", record.admitted_s))
     for name, end_s in stages:
         part = _part(name, ended.trace.span_id, start_s, ended.ended_s if end_s is None else end_s)
@@ -125,7 +128,7 @@ def _attempt_parts(attempt: Attempt, span_id: str, end_s: float) -> Iterator[Dra
 
 
 def _recall(ended: Ended) -> Draft:
-    """Tell of looking for an earlier answer, when the last of the upstreams had failed."""
+    """Tell of the earlier answer that was given, after the last of the upstreams had failed."""
     record = ended.record
     ends = [attempt.started_s + attempt.seconds for attempt in record.attempts]
     start_s = max(ends, default=record.admitted_s or record.started_s)

@@ -187,10 +187,10 @@ def test_gateways_are_added_up(folder: Path) -> None:
         ),
         (
             "ForebayBackendDown",
-            'forebay_part_ok{part="backend b"}',
+            'forebay_backend_up{instance="a", backend="b"}',
             0,
             1,
-            {"severity": "page", "part": "backend b"},
+            {"severity": "page", "instance": "a", "backend": "b"},
         ),
         (
             "ForebayLedgerLag",

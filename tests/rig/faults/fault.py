@@ -12,7 +12,7 @@ from rig.script import Answer, Header
 from rig.upstream import Seen
 
 FIRST_TOKEN_MS = 320
-GAP_MS = 250
+GAP_MS = 500
 DEADLINE_MS = 900
 CONNECT_MS = 300
 MAX_EVENT_BYTES = MAX_ANSWER_BYTES = 1 << 20

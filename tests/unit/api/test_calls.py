@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -132,3 +133,61 @@ def test_of_an_answer_only_the_errors_inside_its_stream_are_changed() -> None:
         b'data: {"content":"hunter2"}\n\n',
         b'data: {"error":{"message":"[secret]"}}\n\n',
     ]
+
+
+class Slow:
+    """Cleans a text only once the loop has gone on, which it cannot while it waits for this."""
+
+    def __init__(self) -> None:
+        self.gone_on = threading.Event()
+
+    def __call__(self, text: str) -> str:
+        assert self.gone_on.wait(5), "the loop waits for it"
+        return cleaned(text)
+
+
+def delivered_slowly(sent: Sent, reply: Reply) -> None:
+    async def scene() -> None:
+        slow = Slow()
+        asyncio.get_running_loop().call_later(0.01, slow.gone_on.set)
+        await Client(sent, slow).deliver(reply)
+
+    asyncio.run(scene())
+
+
+LONG = b'{"error":{"message":"%b hunter2"}}' % (b"no such thing " * 1500)
+
+
+def test_a_long_error_is_cleaned_while_other_calls_go_on() -> None:
+    sent, ends = Sent(), list[int]()
+    delivered_slowly(sent, Reply(500, [], LONG, lambda: ends.append(len(sent.messages))))
+    assert sent.messages[1]["body"] == LONG.replace(b"hunter2", b"[secret]")
+    assert ends == [0]  # as ever before anything goes out
+
+
+def test_a_long_error_inside_a_stream_is_cleaned_while_other_calls_go_on() -> None:
+    async def said() -> AsyncGenerator[bytes, None]:
+        yield b"data: " + LONG + b"\n\n"
+        yield b"data: [DONE]\n\n"
+
+    sent = Sent()
+    delivered_slowly(sent, Reply(200, [], said()))
+    assert [message["body"] for message in sent.messages[1:]] == [
+        b"data: " + LONG.replace(b"hunter2", b"[secret]") + b"\n\n",
+        b"data: [DONE]\n\n",
+        b"",
+    ]
+
+
+def test_a_client_that_leaves_while_a_long_error_is_cleaned_ends_the_call() -> None:
+    sent, slow = Sent(), Slow()
+
+    async def scene() -> None:
+        delivering = asyncio.create_task(Client(sent, slow).deliver(Reply(500, [], LONG)))
+        asyncio.get_running_loop().call_later(0.01, delivering.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await delivering
+        slow.gone_on.set()
+
+    asyncio.run(scene())
+    assert sent.messages == []

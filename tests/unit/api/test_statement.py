@@ -54,6 +54,7 @@ def ask(store: Asked, monkeypatch: pytest.MonkeyPatch) -> Any:
             exception_handlers={
                 GatewayError: lambda _, error: Response(error.message, status_code=error.status)
             },
+            logging_config=None,
         )
 
         async def scene() -> httpx.Response:

@@ -41,6 +41,30 @@ def test_a_receiver_that_is_written_goes_before_the_environments(
     assert telemetry.compile(None, "http://there:4318/").endpoint == "http://there:4318"
 
 
+def test_headers_that_are_written_go_before_the_environments(tmp_path: Path) -> None:
+    (tmp_path / "telemetry.yaml").write_text("otlp: {headers: {x-ours: '${TOKEN}'}}")
+    written = load(tmp_path / "telemetry.yaml", TelemetrySpec, {"TOKEN": "t"})
+    assert telemetry.compile(written, "", "x-theirs=e").spec.otlp.headers == {"x-ours": "t"}
+    assert telemetry.compile(None, "", "x-theirs=e").spec.otlp.headers == {"x-theirs": "e"}
+
+
+@pytest.mark.parametrize(
+    ("text", "headers"),
+    [
+        ("", {}),
+        ("api-key=abc", {"api-key": "abc"}),
+        ("Auth=Basic%20dTpw==, x-scope = a%2Cb ,", {"auth": "Basic dTpw==", "x-scope": "a,b"}),
+        ("authorization=Bearer t", {"authorization": "Bearer t"}),
+        ("empty=", {"empty": ""}),
+        ("word,=value,a b=c,a%0Ab=c,fold=a%0D%0Ax: y,money=%E2%82%AC,good=1", {"good": "1"}),
+    ],
+)
+def test_headers_of_the_environment_are_read_as_other_tools_read_them(
+    text: str, headers: dict[str, str]
+) -> None:
+    assert telemetry.headers_of(text) == headers
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from gateway.compose.ledger import spool_folder
+from gateway.compose.ledger import MeterWatch, spool_folder
 from gateway.compose.parts import Parts, backend_state, backend_troubles, ledger_troubles
 from gateway.finops.meter import STATE_FILE, MeterState
 from gateway.ledger.ledger import Ledger
@@ -18,6 +19,14 @@ from gateway.routing.health.health import BreakerSettings, Health
 from gateway.routing.routes import About
 
 ROOM_BYTES = 1 << 20
+
+
+async def looked(meter: MeterWatch) -> None:
+    """Have it look once."""
+    task = asyncio.create_task(meter.follow())
+    while meter.last is None:
+        await asyncio.sleep(0.001)
+    task.cancel()
 
 
 class Backend:
@@ -105,9 +114,12 @@ def test_the_ledger_lags_when_entries_are_late_or_pile_up(
     try:
         state.at = time.time()
         (spool_folder(tmp_path) / STATE_FILE).write_bytes(msgspec.json.encode(state))
-        found = list(ledger_troubles(ledger, tmp_path, ROOM_BYTES))
+        meter = MeterWatch(tmp_path)
+        asyncio.run(looked(meter))
+        assert meter.last == state
+        found = list(ledger_troubles(ledger, meter, ROOM_BYTES))
         parts = Parts()
-        parts.add_ledger(ledger, tmp_path, ROOM_BYTES)
+        parts.add_ledger(ledger, meter, ROOM_BYTES)
     finally:
         ledger.spool.close()
     assert [one.kind for one in found] == ["ledger_lag"] * lags

@@ -221,3 +221,17 @@ def test_the_compact_form_is_short_and_fit_for_a_header(candidates: int, left_ou
     assert shown["candidates"][0] == "b0/m"
     assert shown["attempts"]
     assert shown.get("rule", "") == rule
+
+
+def test_who_is_known_by_an_address_is_not_named_by_it() -> None:
+    write = line_of("all", lambda text: text.replace("bob@example.com", "[email]"))
+    assert write is not None
+    record = planned(tenant="acme", key="sub:bob@example.com", model="auto")
+    caller = msgspec.structs.replace(CALLER, key=record.key)
+    seen = considered_of(record)
+    assert seen is not None
+    seen.signals.caller = caller
+    told = json.loads(write(record, 11.0, UNIX_S))
+    assert told["key"] == told["facts"]["caller"]["key"] == "sub:[email]"
+    assert told["call"] == "call_1"
+    assert b'"key":"key_1"' in write(planned(key="key_1"), 11.0, UNIX_S)

@@ -45,6 +45,12 @@ def test_a_clock_that_is_put_back_loses_nothing() -> None:
     assert made.over(60, at(3)) == (3, 3)
 
 
+def test_a_clock_that_was_far_ahead_and_is_put_back_keeps_no_alert_on() -> None:
+    made = history((1440, 0, 9), (7, 1, 0))
+    assert made.over(600, at(7)) == (1, 0)
+    assert made.over(60, at(9)) == (0, 0)
+
+
 def test_a_history_is_the_same_after_it_was_saved() -> None:
     made, again = history((0, 1, 0), (3, 5, 2)), History(60, 10)
     again.restore(made.saved())

@@ -204,3 +204,8 @@ def test_what_others_said_is_written_without_secrets() -> None:
     assert told["attempts"][0]["model"] == "my-[secret]"
     assert told["dropped"] == ["metadata.[secret]"]
     assert told["error"] == "upstream_rejected: no model my-[secret] (ask [email])"
+
+
+def test_who_is_known_by_an_address_is_not_named_by_it() -> None:
+    assert entered(Record("call_1", "chat", 1.0, key="sub:bob@example.com"))["key"] == "sub:[email]"
+    assert entered(Record("call_1", "chat", 1.0, key="key_IN3rPjFitVIUXAFL"))["key"] == "key_IN3rPjFitVIUXAFL"

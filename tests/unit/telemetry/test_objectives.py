@@ -153,6 +153,26 @@ def test_a_restart_repeats_nothing_and_tells_the_end(tmp_path: Path) -> None:
     assert asyncio.run(once([ANSWERED], ["finished"] * 20, 1)) == [("slo_burn_over", "answered")]
 
 
+def test_a_restart_tells_nothing_before_it_knows_what_is_promised(tmp_path: Path) -> None:
+    async def burn() -> None:
+        tally = tally_of(tmp_path, ANSWERED)
+        tally.note(ended("broken"), 2.0)
+        async with following(tally) as told:
+            await until(lambda: told.events)
+
+    async def start_again() -> list[Any]:
+        tally = Tally(tmp_path)
+        async with following(tally) as told:
+            await asyncio.sleep(0.1)  # as long as a configuration takes to open
+            tally.revise([ANSWERED])
+            tally.note(ended("broken"), 2.0)
+            await until(lambda: written(tmp_path).get("answered") == [0, 1])
+        return told.events
+
+    asyncio.run(burn())
+    assert asyncio.run(start_again()) == []
+
+
 def test_a_promise_that_is_taken_back_while_it_burns_is_told_to_be_over(tmp_path: Path) -> None:
     async def once(objectives: Sequence[Objective], calls: Sequence[Ending]) -> list[Any]:
         tally = tally_of(tmp_path, *objectives)

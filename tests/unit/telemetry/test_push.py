@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import grpc
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+    MetricsServiceServicer,
+    add_MetricsServiceServicer_to_server,
+)
 from rig.gateway import eventually
-from rig.programs.otlp import Collector, GotMetric, members, running_collector
+from rig.programs.otlp import Collector, GotMetric, members, metrics_of, running_collector
 
 from gateway.exchange import Attempt, Record, Usage
 from gateway.telemetry.metrics import Metrics, families
@@ -114,6 +126,67 @@ def test_another_receiver_gets_the_numbers_from_then_on(collector: Collector, me
             push.revise(None, SOON_S)
         finally:
             push.close()
+
+
+def test_without_the_extra_for_grpc_a_receiver_that_is_named_later_works(
+    collector: Collector,
+    metrics: Metrics,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    push = Push(metrics.own)
+    with caplog.at_level(logging.WARNING, "forebay"):
+        push.revise(Receiver(collector.url, "grpc"), SOON_S)
+        try:
+            assert eventually(lambda: caplog.records)
+            push.revise(Receiver(collector.url, "grpc", timeout_s=1.0), SOON_S)
+            push.revise(Receiver(collector.url), SOON_S)
+            newest(collector, "forebay_calls")
+            assert eventually(lambda: len(caplog.records) >= 2)
+        finally:
+            push.close()
+    first, last = caplog.records
+    assert first.__dict__["problem"] == "grpc is missing: pip install forebay[otlp-grpc]"
+    assert last.getMessage() == "the receiver takes metrics again"
+
+
+def test_numbers_are_sent_over_grpc(metrics: Metrics) -> None:
+    got: list[tuple[ExportMetricsServiceRequest, dict[str, str]]] = []
+
+    def export(_: object, request: ExportMetricsServiceRequest, context: Any) -> ExportMetricsServiceResponse:
+        got.append((request, {pair.key: pair.value for pair in context.invocation_metadata()}))
+        return ExportMetricsServiceResponse()
+
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    taker = type("Taker", (MetricsServiceServicer,), {"Export": export})
+    add_MetricsServiceServicer_to_server(taker(), server)
+    url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    push = Push(metrics.own)
+    try:
+        push.revise(Receiver(url, "grpc", {"X-Token": "t"}), SOON_S)
+        assert eventually(lambda: got, 20)
+    finally:
+        push.close()
+        server.stop(None).wait(5)
+    request, headers = got[0]
+    assert "forebay_calls" in {metric.name for metric in metrics_of(request)}
+    assert headers["x-token"] == "t"
+
+
+def test_only_the_receivers_own_headers_are_sent(
+    collector: Collector, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-elsewhere=hush")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-elsewhere=hush")
+    push = Push(metrics.own)
+    push.revise(Receiver(collector.url), SOON_S)
+    try:
+        newest(collector, "forebay_calls")
+    finally:
+        push.close()
+    assert "x-elsewhere" not in collector.headers[-1]
 
 
 def test_whoever_has_no_receiver_has_no_thread(metrics: Metrics) -> None:

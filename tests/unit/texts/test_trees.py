@@ -108,3 +108,24 @@ def test_an_error_in_a_stream_is_cleaned(events: str, cleaned: str) -> None:
 )
 def test_what_is_no_error_passes_as_it_is(events: str) -> None:
     assert clean_errors(events.encode(), CLEAN) == events.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "passes"),
+    [(b'{"m": "nothing"}', 1), (b'{"m": "bob@example.com"}', 2), (b'{"m": "\\u00e9 nothing"}', 2)],
+)
+def test_a_body_is_looked_through_no_more_often_than_it_must_be(body: bytes, passes: int) -> None:
+    seen = list[str]()
+
+    def clean(text: str) -> str:
+        seen.append(text)
+        return CLEAN(text)
+
+    clean_body(body, clean)
+    whole = body.decode()
+    assert seen.count(whole) == 1
+    assert sum("bob" in text or "nothing" in text for text in seen) == passes
+
+
+def test_what_only_the_text_of_a_body_shows_is_not_left_in_it() -> None:
+    assert clean_body(b'{"m": "bob@example.com", "m": "\\u00e9"}', CLEAN) == '{"m":"é"}'.encode()

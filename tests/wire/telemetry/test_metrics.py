@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from rig import chat
@@ -193,6 +194,24 @@ def test_each_worker_sends_its_own_numbers_to_the_receiver(tmp_path: Path) -> No
             assert eventually(lambda: sent() == 20, 20), sent()
             assert eventually(lambda: len(processes()) == 2, 60), processes()
         assert KEY not in str(collector.metrics)
+
+
+def test_the_environment_names_the_receiver_of_both_signals_and_their_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Upstream() as upstream, running_collector() as collector:
+        upstream.answer_with(plain(chat.completion()))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20t%2Cu==, x-team = core")
+        telemetry = {"traces": {"sample": 1.0}, "metrics": {"every_s": 0.2}}
+        with running_gateway(
+            tmp_path / "gateway", routing(upstream), policies={"telemetry": telemetry}
+        ) as gateway:
+            with gateway.client() as client:
+                assert client.post(PATH, json=ASKED | {"model": "fast"}).status_code == 200
+            assert eventually(lambda: collector.spans and collector.metrics, 20)
+        said = [(one.get("authorization"), one.get("x-team")) for one in collector.headers]
+        assert set(said) == {("Bearer t,u==", "core")}
 
 
 def test_a_ledger_that_takes_nothing_is_told_with_how_far_it_is_behind(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,11 +56,11 @@ class Api:
         ]
         callers = {name: Caller(name, "", (("*",),)) for name in ("acme", "globex")}
         runtime: Any = SimpleNamespace(
-            identity=Identity(KeyDirectory(keys, callers, None)), questions=questions
+            identity=Identity(KeyDirectory(keys, callers, None)), questions=questions, clean=str
         )
         self._app = Litestar(
             usage_handlers(lambda: runtime),
-            exception_handlers={Exception: whole_app._answer_error},
+            exception_handlers={Exception: partial(whole_app._answer_error, lambda: runtime)},
             openapi_config=None,
             logging_config=None,
         )

@@ -16,7 +16,7 @@ from gateway.errors import StoreDown
 
 _NAME: Final = "redis"
 _OLDEST: Final = (6, 2)
-_SLOW_S, _TOO_SLOW_S = 0.01, 0.1
+_SLOW_S, _TOO_SLOW_S = 0.01, 0.25
 """A call near a limit waits for one round trip, and for no longer than the second."""
 
 

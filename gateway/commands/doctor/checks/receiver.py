@@ -58,7 +58,7 @@ def judge_answer(place: str, signal: str, answer: Heard | str) -> Finding:
     if answer.status < 300:
         return ok(name, f"{place} takes them")
     if answer.status in {401, 403}:
-        todo = "Correct otlp.headers of policies/telemetry.yaml."
+        todo = "Correct otlp.headers of policies/telemetry.yaml, or OTEL_EXPORTER_OTLP_HEADERS."
         return fail(name, f"{place} refuses our headers ({answer.status})", todo)
     seen = f"{place} answers {answer.status}: it takes no {signal} there"
     return fail(name, seen, f"Name its base URL, such as http://collector:4318: {_WHERE}.")

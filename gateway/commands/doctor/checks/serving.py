@@ -80,9 +80,12 @@ def judge_readiness(place: str, heard: Heard) -> Finding:
     except msgspec.MsgspecError:
         seen = f"something else answers at {place}"
         return warn(_NAME, seen, "End it, or let the gateway listen elsewhere: server.port")
+    wrong = "; ".join(f"{name}: {part.detail}" for name, part in told.parts.items() if not part.ok)
+    if told.ready and wrong:
+        seen = f"the one at {place} is ready, but: {wrong}"
+        return warn(_NAME, seen, "docs/runbooks has a page for each of these.")
     if told.ready:
         return ok(_NAME, f"the one at {place} is ready: {', '.join(told.parts)}")
-    wrong = "; ".join(f"{name}: {part.detail}" for name, part in told.parts.items() if not part.ok)
     return fail(
         _NAME, f"the one at {place} is not ready: {wrong}", f"curl http://{place}/readyz says when it is"
     )

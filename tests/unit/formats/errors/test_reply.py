@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from gateway.errors import BadRequest, Bug, GatewayError, MethodNotAllowed, Overloaded, Unauthenticated
 from gateway.exchange import Format
-from gateway.formats.errors.reply import error_reply
+from gateway.formats.errors.reply import clean_reply, error_reply
 
 
 def headers_of(error: GatewayError) -> dict[bytes, bytes]:
@@ -75,3 +76,27 @@ def test_the_body_is_in_the_clients_dialect(format_: Format, members: set[str]) 
     told = json.loads(reply.body)["error"]
     assert set(told) == members
     assert told["message"] == "no"
+
+
+def hexless(text: str) -> str:
+    return re.sub("[0-9a-f]{24}|hunter2", "[secret]", text)
+
+
+def test_the_id_of_the_call_stays_whatever_it_looks_like() -> None:
+    call_id = "call_ba45eeb6b4f860e0fca3c776"
+    reply = error_reply(BadRequest("no"), call_id)
+    reply.headers.append((b"x-said", b"hunter2"))
+    clean_reply(reply, hexless)
+    told = dict(reply.headers)
+    assert {told[name] for name in (b"x-forebay-call-id", b"x-request-id", b"request-id")} == {
+        call_id.encode()
+    }
+    assert told[b"x-said"] == b"[secret]"
+
+
+def test_the_id_that_an_upstream_gave_is_cleaned_as_all_that_it_says() -> None:
+    error = Overloaded("full")
+    error.headers = [(b"x-request-id", b"req_hunter2")]
+    reply = error_reply(error, "call_1")
+    clean_reply(reply, hexless)
+    assert dict(reply.headers)[b"x-request-id"] == b"req_[secret]"

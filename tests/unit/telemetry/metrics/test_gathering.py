@@ -122,3 +122,32 @@ def test_a_name_that_is_not_written_whole_yet_is_left_for_the_next_time(tmp_path
     with names.open("ab") as file:
         file.write(b'["forebay_reloads_total",["refu')
     assert list(gathered(tmp_path)) == [(RELOADS.name, ("applied",))]
+
+
+def test_a_line_that_says_nothing_hides_no_other(tmp_path: Path) -> None:
+    cells = Cells(tmp_path)
+    cells.place(RELOADS, ("applied",))
+    [names] = tmp_path.glob("*.names")
+    with names.open("ab") as file:
+        file.write(b'["forebay_reloads_total",["refu["forebay_reloads_total",["refused"],7]\n')
+        file.write(b'["forebay_of_another_version",[],1]\n["forebay_reloads_total",["far"],999999999]\n')
+    cells.place(RELOADS, ("refused",))
+    assert list(gathered(tmp_path)) == [(RELOADS.name, ("applied",)), (RELOADS.name, ("refused",))]
+
+
+def test_where_the_dead_cannot_be_put_together_they_count_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(20):
+        _leave(tmp_path, 1.0)
+    before = sorted(tmp_path.glob("*.*"))
+
+    def full(path: Path, content: bytes) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_bytes", full)
+        bury(tmp_path)
+    assert sorted(tmp_path.glob("*.*")) == before
+    assert gathered(tmp_path)[RELOADS.name, ("applied",)] == [20]

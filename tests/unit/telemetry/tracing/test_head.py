@@ -21,12 +21,13 @@ def test_a_call_without_a_trace_begins_one_that_ends_in_its_own_id() -> None:
     assert (trace.parent_id, trace.sampled, trace.state) == ("", True, "")
 
 
-def test_where_traces_are_off_only_a_client_s_own_is_known_and_nothing_is_sampled() -> None:
+def test_where_traces_are_off_a_client_s_own_is_passed_on_as_it_came() -> None:
     head = Head(enabled=False, sample=1.0)
     assert head.begin(CALL, {}) is None
     trace = head.begin(CALL, parent("01"))
     assert trace is not None
-    assert (trace.trace_id, trace.parent_id, trace.sampled) == (TRACE_ID, PARENT_ID, False)
+    assert (trace.trace_id, trace.span_id, trace.sampled) == (TRACE_ID, PARENT_ID, True)
+    assert trace.child().headers() == parent("01"), "no span of ours stands between"
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,22 @@ def test_what_nobody_wanted_any_more_has_not_failed() -> None:
     assert {one.failure for one in drafts} == {None}
 
 
+def test_what_the_gateway_asks_for_itself_is_no_call_of_a_client() -> None:
+    own = ended(
+        attempt(), purpose="shadow", made_for="call_1", received_s=None, planned_s=None, admitted_s=None
+    )
+    root, *parts = drafts_of(own)
+    assert (root.kind, root.attributes["forebay.purpose"]) == ("internal", "shadow")
+    assert root.attributes["forebay.made_for"] == "call_1"
+    assert "receive" not in {part.name for part in parts}
+    assert root.failure is None
+
+
 def test_an_earlier_answer_was_recalled() -> None:
     failed = attempt(cause="upstream_failed", ended_s=None, first_token_s=None, seconds=0.5)
     drafts = drafts_of(ended(failed, first_byte_s=STARTED_S + 1.25, cache="hit"))
     assert ("recall", 1.0, 1.25) in shown(drafts)
-    without = drafts_of(ended(first_byte_s=STARTED_S + 0.5, cache="miss"))
+    without = drafts_of(ended(first_byte_s=STARTED_S + 0.5, cache="hit"))
     assert ("recall", 0.3, 0.5) in shown(without)
     assert "recall" not in {name for name, *_ in shown(drafts_of(ended()))}, "nobody looked"
 
