@@ -29,7 +29,7 @@ from gateway.compose.lines import keep
 from gateway.compose.opening import Plant, Settings, key_store, open_runtime
 from gateway.compose.quotas import check_sharing
 from gateway.compose.reading import Config, load_config
-from gateway.embedded.keeper import Keeper
+from gateway.embedded.keeper import Keeper, Program
 from gateway.embedded.local_model import LocalModel, launch_file
 from gateway.errors import StoreDown
 from gateway.reloading.reloader import Open, Reloader
@@ -119,7 +119,7 @@ def _start_engines(config: Config, state_dir: Path, stack: ExitStack) -> dict[st
 def _start_meter(args: argparse.Namespace, stack: ExitStack) -> None:
     """Start what fills the ledger: in a process of its own, so that its memory and its crashes stay there."""
     places = ["--config", str(args.config), "--state", str(args.state)]
-    meter = Keeper("the meter", [sys.executable, "-m", "gateway", "meter", *places])
+    meter = Keeper(Program("the meter", [sys.executable, "-m", "gateway", "meter", *places]))
     stack.callback(meter.stop)
     meter.start()
 

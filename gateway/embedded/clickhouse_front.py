@@ -4,7 +4,7 @@ The engine is ClickHouse's own; this front speaks as much of its HTTP interface 
 with parameters and settings in the URL, inserts in any format, compressed bodies, error codes, results
 that stream. It knows nothing of the ledger, and nothing of the gateway, whose packages it does not load.
 
-Of several processes that are started on one folder, one gets the lock; the others exit with `TAKEN`. The
+Of several processes that are started on one folder, one gets the lock; the others end as `SUPERFLUOUS`. The
 one writes `endpoint.json` when it answers, for whoever may read that file.
 
 A trap: replies are written at once, with TCP_NODELAY, else each takes 44 ms.
@@ -38,12 +38,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from gateway.embedded.clickhouse_asks import Ask, Refused, read_ask, read_form, unpack
 from gateway.embedded.clickhouse_chdb import PIECE_BYTES, Database, insert, pieces
+from gateway.embedded.keeper import SUPERFLUOUS
 
 HOST = "127.0.0.1"
 USER = "forebay"
 DATABASE = "forebay"
-TAKEN = 75
-"""The exit code of a process that came second: EX_TEMPFAIL."""
 
 MAX_BODY_BYTES = 128 * 1024 * 1024
 AT_ONCE = 16
@@ -282,7 +281,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     if _take(folder / "lock") is None:
-        sys.exit(TAKEN)
+        sys.exit(SUPERFLUOUS)
     place = folder / "endpoint.json"
     place.unlink(missing_ok=True)
     stopping = threading.Event()

