@@ -62,10 +62,10 @@ class Answer(Protocol):
     async def next_piece(self) -> bytes:
         """Return the next bytes as they arrive, b"" at the end; raises Broken when cut, TimedOut."""
 
-    def begun(self, is_over: Callable[[], bool]) -> None:
-        """The first token has come. `is_over` is asked when the upstream pauses: whether it has said all.
+    def begun(self, enough_s: Callable[[], float]) -> None:
+        """The first token has come. `enough_s` is asked when the upstream pauses: how long is long enough.
 
-        Then the next piece is b"", as if the upstream had ended its body.
+        Then the next piece is b"", as if the upstream had ended its body. Infinite: it has more to say.
         """
 
     def close(self) -> None:

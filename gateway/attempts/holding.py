@@ -89,9 +89,9 @@ class _Awaited:
         """Read the rest, of which `first` was read already."""
         return await self._answer.read(limit_bytes, first + await self.next_piece())
 
-    def begun(self, is_over: Callable[[], bool]) -> None:
+    def begun(self, enough_s: Callable[[], float]) -> None:
         """The first token has come."""
-        self._answer.begun(is_over)
+        self._answer.begun(enough_s)
 
     def close(self) -> None:
         """Close the answer, and end the wait for its next piece."""

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from math import inf
 from time import monotonic
 
 import msgspec
@@ -41,6 +42,10 @@ from gateway.routing.routes import Deployment, Limits, StreamTerms
 from gateway.texts.credentials import redact
 
 ERROR_LIMIT_BYTES = 1024 * 1024
+_SAID_S = 0.25
+"""So long a silence is the end of an upstream that has said all, and does not close the line."""
+_UNTOLD_S = 2.0
+"""The same of one that did not tell its usage: it may yet, and else that can only be counted."""
 _SERVER_ERRORS = 500
 _STREAM_TYPES = (
     b"text/event-stream",
@@ -310,7 +315,7 @@ async def _begin(opened: Opened, first: bytes, holding: StreamTerms) -> None:
             # Not every host closes the line after it has said that this was all.
             held.append(opened.take(b"" if stream.done else await opened.answer.next_piece()))
         if stream.begun:
-            opened.answer.begun(lambda: stream.finished or stream.done or stream.fault is not None)
+            opened.answer.begun(partial(_enough_s, stream))
             opened.leave.begun()
             if holding.hold_tokens:
                 await hold(opened, held, holding)
@@ -325,6 +330,15 @@ async def _begin(opened: Opened, first: bytes, holding: StreamTerms) -> None:
         opened.attempt.transcript = stream.text if stream.begun or stream.fault is None else None
         raise
     opened.held = b"".join(held)
+
+
+def _enough_s(stream: AnswerStream) -> float:
+    """Say for how long an upstream has to be silent before its stream is taken for whole."""
+    if stream.done or stream.fault is not None:
+        return _SAID_S
+    if not stream.finished:
+        return inf
+    return _SAID_S if stream.usage is not None else _UNTOLD_S
 
 
 def _raise_fault(stream: AnswerStream) -> None:

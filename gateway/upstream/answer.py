@@ -56,10 +56,10 @@ class WatchedAnswer:
         watchdog.rest()
         return piece
 
-    def begun(self, is_over: Callable[[], bool]) -> None:
-        """The first token has come. `is_over` is asked when the upstream pauses: whether it has said all."""
+    def begun(self, enough_s: Callable[[], float]) -> None:
+        """The first token has come. See protocols.Answer."""
         self._watchdog.begun()
-        self._watchdog.ask(is_over)
+        self._watchdog.ask(enough_s)
 
     async def read(self, limit_bytes: int, first: bytes = b"") -> bytes:
         """Read the whole body; raises Failed beyond `limit_bytes`, Broken when cut, TimedOut."""

@@ -14,14 +14,14 @@ from gateway.errors import TimedOut
 from gateway.exchange import Timeouts
 
 QUIET_S = 0.25
-"""So long an upstream may be quiet before it is asked whether it has not said all already."""
+"""So long an upstream may be quiet before anybody asks whether it has not said all already."""
 
 
 class Watchdog:
     """Watches the task that waits; call `expect` before a wait, `rest` after it, `stop` at the end.
 
     When a wait is too long the task is cancelled inside of it; `verdict` then tells the timeout apart
-    from a cancellation by somebody else. `is_over` may say that there is nothing to wait for any more:
+    from a cancellation by somebody else. `enough_s` may say that there is nothing to wait for any more:
     it is asked when nothing has come for `QUIET_S`.
     """
 
@@ -30,8 +30,8 @@ class Watchdog:
         "_due_s",
         "_end_s",
         "_end_what",
+        "_enough_s",
         "_fired",
-        "_is_over",
         "_loop",
         "_shortest_s",
         "_since_s",
@@ -62,9 +62,9 @@ class Watchdog:
         self._what, self._within_s = "", 0.0
         self._fired = False
         self._timer: asyncio.TimerHandle | None = None
-        self._is_over: Callable[[], bool] | None = None
+        self._enough_s: Callable[[], float] | None = None
         self.over = False
-        """A wait was ended because `is_over` said so."""
+        """A wait was ended because all had been said."""
 
     def _current_task(self) -> asyncio.Task[object]:
         task = asyncio.current_task(self._loop)
@@ -92,9 +92,9 @@ class Watchdog:
         """The first token came: from now on only the whole answer is bounded, and each pause in it."""
         self._end_what, self._end_s = "the whole answer", self._start_s + self._timeouts.total_s
 
-    def ask(self, is_over: Callable[[], bool]) -> None:
-        """From now on ask `is_over` when nothing comes for a while."""
-        self._is_over = is_over
+    def ask(self, enough_s: Callable[[], float]) -> None:
+        """From now on ask how long a silence is to be taken for the end: infinite, until all was said."""
+        self._enough_s = enough_s
         if self._shortest_s > QUIET_S:
             self._shortest_s = QUIET_S
             if self._timer is not None:
@@ -108,7 +108,7 @@ class Watchdog:
     def stop(self) -> None:
         """Disarm for good. Idempotent."""
         self._due_s = math.inf
-        self._is_over = None
+        self._enough_s = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -145,9 +145,11 @@ class Watchdog:
         self._task.cancel()
 
     def _finds_it_over(self, now_s: float) -> bool:
-        if self._is_over is None or self._due_s == math.inf:
+        if self._enough_s is None or self._due_s == math.inf:
             return False
-        if now_s < self._due_s and now_s - self._since_s < QUIET_S:
+        is_due, quiet_s = now_s >= self._due_s, now_s - self._since_s
+        if not is_due and quiet_s < QUIET_S:
             return False
-        self.over = self._is_over()
+        enough_s = self._enough_s()
+        self.over = enough_s <= quiet_s or (is_due and enough_s < math.inf)
         return self.over

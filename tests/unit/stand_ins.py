@@ -81,7 +81,7 @@ class FakeAnswer:
         self._pieces = list(pieces)
         self.closed = 0
         self.read_limits: list[int] = []
-        self.is_over: Callable[[], bool] | None = None
+        self.enough_s: Callable[[], float] | None = None
         """What it may ask since its first token came."""
 
     async def next_piece(self) -> bytes:
@@ -98,8 +98,8 @@ class FakeAnswer:
             pieces.append(piece)
         return b"".join(pieces)
 
-    def begun(self, is_over: Callable[[], bool]) -> None:
-        self.is_over = is_over
+    def begun(self, enough_s: Callable[[], float]) -> None:
+        self.enough_s = enough_s
 
     def close(self) -> None:
         self.closed += 1

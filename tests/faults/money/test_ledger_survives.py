@@ -223,7 +223,12 @@ def check_the_ledger(place: Place, *, least: int) -> None:
     assert place.rows("SELECT input_tokens FROM told GROUP BY input_tokens HAVING count() > 1") == []
     rows = place.rows("SELECT input_tokens, calls, output_tokens, cached_tokens, cost, entry FROM told")
     booked = {row[0] - 1_000: row for row in rows}
-    assert not place.answered - booked.keys()
+    missing = sorted(place.answered - booked.keys())
+    assert not missing, (
+        f"{len(missing)} of {len(place.answered)} are not in the ledger as they were told",
+        missing[:50],
+        place.rows("SELECT ending, stream, confidence, count() FROM ledger GROUP BY ALL"),
+    )
     assert not booked.keys() - place.upstream.asked.keys()
     for number, (_, calls, said, cached, cost, entry) in booked.items():
         assert (calls, said, cached, cost, entry) == (1, *tokens_of(number)[1:], cost_of(number), "charge")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from math import inf
 from typing import Any
 
 import msgspec
 import pytest
 from rig import chat
+from rig.script import sse
 from unit.stand_ins import (
     JSON_TYPE,
     SECRET,
@@ -145,8 +147,12 @@ def test_a_stream_is_accepted_at_its_first_content_and_stays_open() -> None:
     assert outcome.opened.answer is answer
     assert outcome.usage is None
     assert answer.closed == 0
-    assert answer.is_over is not None
-    assert not answer.is_over()
+    assert answer.enough_s is not None
+    assert answer.enough_s() == inf
+    outcome.opened.stream.feed(sse(chat.chunk({}, "stop"), done=False)[0])
+    assert answer.enough_s() == 2.0, "its usage may yet come"
+    outcome.opened.stream.feed(sse(chat.chunk(None, usage=chat.USAGE), done=False)[0])
+    assert answer.enough_s() == 0.25
 
 
 @pytest.mark.parametrize("first", [b"", b": hello\n\n", b"event: x\n", b"id: 1\n", b"retry: 9\n"])

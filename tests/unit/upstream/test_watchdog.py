@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 from time import monotonic
 
 import pytest
@@ -227,7 +228,7 @@ def test_a_watchdog_belongs_to_a_task() -> None:
 def test_what_has_all_been_said_is_the_end_whatever_the_limit_on_pauses(gap_s: float) -> None:
     async def scene() -> None:
         watchdog = Watchdog(limits(gap_s=gap_s))
-        watchdog.ask(lambda: True)
+        watchdog.ask(lambda: QUIET_S)
         watchdog.expect("the next piece", gap_s)
         with pytest.raises(TimedOut):
             await wait_under(watchdog)
@@ -240,7 +241,7 @@ def test_what_has_all_been_said_is_the_end_whatever_the_limit_on_pauses(gap_s: f
 def test_what_has_not_all_been_said_is_too_late_all_the_same(gap_s: float) -> None:
     async def scene() -> None:
         watchdog = Watchdog(limits(gap_s=gap_s))
-        watchdog.ask(lambda: False)
+        watchdog.ask(lambda: inf)
         watchdog.expect("the next piece", gap_s)
         with pytest.raises(TimedOut):
             await wait_under(watchdog)
@@ -276,7 +277,7 @@ def test_an_answer_that_says_it_is_over_is_not_waited_for() -> None:
     async def scene() -> None:
         watchdog = Watchdog(limits())
         watchdog.expect("the next piece", LONG_S)
-        watchdog.ask(lambda: True)
+        watchdog.ask(lambda: QUIET_S)
         with pytest.raises(TimedOut):
             await wait_under(watchdog)
         assert watchdog.over
@@ -284,11 +285,29 @@ def test_an_answer_that_says_it_is_over_is_not_waited_for() -> None:
     assert QUIET_S - 0.01 < run(scene) < 1
 
 
+def test_a_longer_silence_may_be_needed_and_what_comes_until_then_begins_it_anew() -> None:
+    async def scene() -> None:
+        watchdog = Watchdog(limits())
+        watchdog.ask(lambda: 3 * QUIET_S)
+        for _ in range(2):
+            watchdog.expect("the next piece", LONG_S)
+            await asyncio.sleep(2 * QUIET_S)
+            watchdog.rest()
+        began_s = monotonic()
+        watchdog.expect("the next piece", LONG_S)
+        with pytest.raises(TimedOut):
+            await wait_under(watchdog)
+        assert watchdog.over
+        assert 3 * QUIET_S - 0.01 < monotonic() - began_s < 3 * QUIET_S + 1
+
+    run(scene)
+
+
 def test_a_slow_client_is_not_asked_whether_its_upstream_is_over() -> None:
     async def scene() -> None:
         watchdog = Watchdog(limits(gap_s=0.5))
         watchdog.expect("the next piece", 0.5)
-        watchdog.ask(lambda: True)
+        watchdog.ask(lambda: QUIET_S)
         watchdog.rest()
         await asyncio.sleep(2 * QUIET_S)
         assert not watchdog.over
