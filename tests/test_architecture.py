@@ -61,7 +61,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("gateway/stores",),
     "alembic": ("gateway/stores",),
     "redis": ("gateway/stores",),
-    "pybreaker": ("gateway/routing/health/breaker.py",),
+    "pybreaker": ("gateway/routing/health/states.py",),
     "aiolimiter": ("gateway/upstream/pacing.py",),
     "genai_prices": ("gateway/policy/pricing/public.py",),
     "re2": ("gateway/texts/patterns.py",),

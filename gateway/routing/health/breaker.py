@@ -17,11 +17,16 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
-from pybreaker import STATE_HALF_OPEN, CircuitBreaker, CircuitBreakerListener, CircuitBreakerState
 
 from gateway.errors import Cause
 from gateway.routing.health.gauges import Window
 from gateway.routing.health.sharing import Share
+from gateway.routing.health.states import (
+    STATE_HALF_OPEN,
+    CircuitBreaker,
+    CircuitBreakerListener,
+    CircuitBreakerState,
+)
 
 State = Literal["closed", "open", "half_open"]
 
