@@ -124,7 +124,7 @@ def idle(objectives: Sequence[Objective], routes: Collection[str], classes: Coll
                 most = f"{1 / one.may_fail:.3g}"
                 yield (
                     f"{where}: its alert at {alert.burn:g} over {span_text(alert.long_s)} never comes: "
-                    f"when every call fails, it burns {most} times as fast as promised"
+                    f"when every call fails, its burn rate is {most}"
                 )
 
 

@@ -46,8 +46,8 @@ def event_of(standing: Standing, burn: Burn, unix_s: float) -> dict[str, Any]:
     return {
         "severity": alert.severity,
         "summary": (
-            f"calls miss {objective.name} {burn.long:.3g} times as fast as promised over {long}; "
-            f"of its {objective.days} days' budget {left:,.1f} % are left"
+            f"objective {objective.name}: burn rate {burn.long:.3g} over {long}; "
+            f"{left:,.1f} % of its error budget of {objective.days} days is left"
         ),
         "objective": objective.name,
         "of": objective.kind,

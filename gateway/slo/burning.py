@@ -116,7 +116,7 @@ class Standing(NamedTuple):
 
 
 def burn_rate(counts: Counts, objective: Objective) -> float:
-    """Return how many times as fast as promised calls go bad."""
+    """Return how many times as fast as the objective allows calls go bad."""
     return counts.bad_share / objective.may_fail
 
 

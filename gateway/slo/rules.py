@@ -155,16 +155,16 @@ def _alerts(one: Objective, runbooks: str) -> Iterator[Rule]:
         if one.min_calls:
             called = f"sum by (objective) (increase({_JUDGED}{{objective={name}}}[{long}]))"
             parts.append(f"{called} >= {one.min_calls}")
-        said = f"Calls miss {one.name} more than {alert.burn:g} times as fast as promised"
+        said = f"Objective {one.name}: burn rate above {alert.burn:g}"
         yield Rule(
             "\nand\n".join(parts),
             alert="ForebaySloBurn",
             labels={"severity": alert.severity, "objective": one.name, "long": long, "short": short},
             annotations={
-                "summary": f"{said}, over {long} and {short}.",
+                "summary": f"{said} over {long} and {short}.",
                 "description": (
                     f"{{{{ $value | humanizePercentage }}}} of the calls of {long} were bad; "
-                    f"promised are {100 * one.may_fail:g} % at most, in {one.days} days."
+                    f"the objective allows {100 * one.may_fail:g} % in {one.days} days."
                 ),
                 "runbook_url": f"{runbooks}/slo-burn.md",
             },

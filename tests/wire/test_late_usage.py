@@ -39,6 +39,7 @@ def test_usage_is_waited_for(
     body, line = ask(client, gateway, upstream, *steps)
     assert is_done(split_events(body)[-1])
     assert line["input_tokens"] == TOLD
+    assert line["tokens"] == "reported"
 
 
 def test_who_has_told_all_is_not_waited_for(
@@ -49,6 +50,7 @@ def test_who_has_told_all_is_not_waited_for(
     assert monotonic() - began_s < 1.5
     assert is_done(split_events(body)[-1])
     assert line["input_tokens"] == TOLD
+    assert line["tokens"] == "reported"
 
 
 def test_usage_that_never_comes_is_counted_and_its_client_not_kept_for_long(
@@ -59,3 +61,4 @@ def test_usage_that_never_comes_is_counted_and_its_client_not_kept_for_long(
     assert 1.9 < monotonic() - began_s < 6
     assert is_done(split_events(body)[-1])
     assert line["input_tokens"] == COUNTED
+    assert line["tokens"] == "counted"

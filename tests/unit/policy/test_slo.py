@@ -154,8 +154,7 @@ def test_what_is_about_no_call_is_said(compiled: Compiled) -> None:
 def test_an_alert_that_can_never_be_is_said(compiled: Compiled) -> None:
     (said,) = idle(compiled, "target_percent: 90")
     assert said == (
-        "objective a: its alert at 14.4 over 1h never comes: "
-        "when every call fails, it burns 10 times as fast as promised"
+        "objective a: its alert at 14.4 over 1h never comes: when every call fails, its burn rate is 10"
     )
 
 

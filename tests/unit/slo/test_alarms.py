@@ -51,8 +51,8 @@ def test_an_alarm_says_all_that_is_needed_to_judge_it() -> None:
     (_, data), _ = scene.look(0, good=80, bad=20)
     assert data == {
         "severity": "page",
-        "summary": "calls miss answered 20 times as fast as promised over 1h; "
-        "of its 30 days' budget -1,900.0 % are left",
+        "summary": "objective answered: burn rate 20 over 1h; "
+        "-1,900.0 % of its error budget of 30 days is left",
         "objective": "answered",
         "of": "availability",
         "target_percent": 99.0,

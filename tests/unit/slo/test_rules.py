@@ -35,9 +35,9 @@ def test_an_alert_compares_both_windows_with_what_is_allowed() -> None:
         'sum by (objective) (increase(forebay_slo_calls_total{objective="answered"}[1h])) >= 10',
         "labels": {"severity": "page", "objective": "answered", "long": "1h", "short": "5m"},
         "annotations": {
-            "summary": "Calls miss answered more than 14.4 times as fast as promised, over 1h and 5m.",
+            "summary": "Objective answered: burn rate above 14.4 over 1h and 5m.",
             "description": "{{ $value | humanizePercentage }} of the calls of 1h were bad; "
-            "promised are 0.1 % at most, in 30 days.",
+            "the objective allows 0.1 % in 30 days.",
             "runbook_url": "https://docs.example/runbooks/slo-burn.md",
         },
     }
