@@ -193,8 +193,6 @@ class UpstreamError(GatewayError):
     code = "upstream_error"
     kind = "upstream_error"
     cause: ClassVar[Cause] = "error"
-    reached: bool = True
-    """It has, or may have, got the request, and worked on it."""
     raw: bytes = b""
     headers: Sequence[tuple[bytes, bytes]] = ()
 
@@ -203,7 +201,6 @@ class ConnectFailed(UpstreamError):
     """No connection: refused, reset before an answer, DNS or TLS failure."""
 
     cause: ClassVar[Cause] = "unreachable"
-    reached = False
     code = "upstream_unreachable"
 
 
@@ -311,7 +308,6 @@ class Busy(UpstreamError):
 
     source: ClassVar[Source] = "gateway"
     cause: ClassVar[Cause] = "busy"
-    reached = False
     status = 503
     code = "backend_busy"
 

@@ -72,10 +72,20 @@ class Answer(Protocol):
         """Give the connection back when the body was read to its end, else drop it. Idempotent."""
 
 
+class Sending(Protocol):
+    """Hears how far a request has come: what an upstream has got, it may work on, and charge."""
+
+    def sent(self) -> None:
+        """It was handed over, whole."""
+
+    def unsent(self) -> None:
+        """It was handed over in vain: the upstream had closed that connection before."""
+
+
 class Transport(Protocol):
     """Sends a prepared request. Raises ConnectFailed or TimedOut; error statuses are answers."""
 
-    async def send(self, request: Request, timeouts: Timeouts) -> Answer:
+    async def send(self, request: Request, timeouts: Timeouts, sending: Sending) -> Answer:
         """Send, and return once the answer's headers are there."""
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ import msgspec
 
 from gateway.attempts.allotment import allotted, patience_s
 from gateway.attempts.holding import hold
-from gateway.attempts.outcome import Opened, Outcome, heed
+from gateway.attempts.outcome import Opened, Outcome, heed, heed_stream
 from gateway.errors import (
     BadAnswer,
     Broken,
@@ -78,9 +78,7 @@ class Errand(msgspec.Struct):
         timeouts = allotted(self.deployment.site.timeouts, self.limits, left_s, spent_s, stream=stream)
         if timeouts.first_byte_s > 0:
             return timeouts
-        error = TimedOut("its time was over before the request could be sent")
-        error.reached = False
-        raise error
+        raise TimedOut("its time was over before the request could be sent")
 
 
 async def open_attempt(errand: Errand) -> Outcome:
@@ -221,13 +219,7 @@ async def _send(credential: Credential, errand: Errand, timeouts: Timeouts, leav
     site, passage, attempt = errand.deployment.site, errand.passage, errand.attempt
     request = site.backend.prepare(passage.call, errand.deployment.model, credential)
     signed = _told(site.sign(request), attempt.trace)
-    attempt.transcript = str  # from here on something may be generated; so far it is empty
-    try:
-        answer = await site.transport.send(signed, timeouts)
-    except UpstreamError as error:
-        if not error.reached:
-            attempt.transcript = None
-        raise
+    answer = await site.transport.send(signed, timeouts, attempt)
     attempt.connect_s += answer.connect_s
     outcome = None
     try:
@@ -326,8 +318,7 @@ async def _begin(opened: Opened, first: bytes, holding: StreamTerms) -> None:
         if stream.skipped and not (stream.begun or stream.finished):
             raise BadAnswer("nothing in the upstream's stream could be read")
     except (UpstreamError, asyncio.CancelledError):
-        heed(opened.attempt, stream)
-        opened.attempt.transcript = stream.text if stream.begun or stream.fault is None else None
+        heed_stream(opened.attempt, stream)
         raise
     opened.held = b"".join(held)
 

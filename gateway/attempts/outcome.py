@@ -72,9 +72,8 @@ class Opened(msgspec.Struct):
         first, self.over = not self.over, True
         if first:
             stream = self.stream
-            heed(self.attempt, stream)
+            heed_stream(self.attempt, stream)
             self.attempt.ended_s = monotonic()
-            self.attempt.transcript = stream.text
             self.attempt.skipped_events = stream.skipped
         return first
 
@@ -83,6 +82,20 @@ def heed(attempt: Attempt, told: AnswerStream | Whole) -> None:
     """Write down what an answer tells of itself, as far as it came."""
     attempt.usage, about = told.usage, told.about
     attempt.answered_model, attempt.finish, attempt.tier = about.model, about.finish, about.tier
+
+
+def heed_stream(attempt: Attempt, stream: AnswerStream) -> None:
+    """Write down what a stream tells of itself, be it that it goes no further.
+
+    Anthropic tells the input with its first event, others tell in each event what it was until then.
+    """
+    heed(attempt, stream)
+    if stream.fault is not None and not stream.begun:  # an error in place of an answer: nothing was generated
+        attempt.transcript = None
+        return
+    attempt.transcript = stream.text
+    if not (stream.finished or stream.done):
+        attempt.told_early, attempt.usage = attempt.usage, None
 
 
 Resume = Callable[[Opened, UpstreamError], Awaitable["Opened | None"]]

@@ -29,7 +29,7 @@ from gateway.exchange.nouns import (
 )
 from gateway.exchange.price import Cost, Price, Rates, Schedule
 from gateway.exchange.trace import Trace, new_span_id, told_by, trace_id_of
-from gateway.exchange.usage import SPENT, Origin, Usage
+from gateway.exchange.usage import SPENT, Origin, Usage, at_least
 
 __all__ = [
     "SPENT",
@@ -63,6 +63,7 @@ __all__ = [
     "Trace",
     "Try",
     "Usage",
+    "at_least",
     "new_span_id",
     "told_by",
     "trace_id_of",

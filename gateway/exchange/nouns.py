@@ -232,6 +232,8 @@ class Attempt(msgspec.Struct):
     cause: str = ""
     """The code of its error; empty for one whose answer the client got to its end."""
     usage: Usage | None = None
+    told_early: Usage | None = None
+    """What an answer that did not come to its end told of its usage before: the rest has to be counted."""
     transcript: Callable[[], str] | None = None
     """Gives what it has generated so far, for counting where the upstream never told; None: nothing was."""
     skipped_events: int = 0
@@ -253,6 +255,14 @@ class Attempt(msgspec.Struct):
     """When its answer was over; None: it still is under way, or it had none."""
     trace: Trace | None = None
     """The span that its upstream was told of; None: it was told of none."""
+
+    def sent(self) -> None:
+        """Its request was handed over: from here on something may be generated. So far that is empty."""
+        self.transcript = str
+
+    def unsent(self) -> None:
+        """The upstream had closed that connection before: it has not got the request."""
+        self.transcript = None
 
 
 class Lease(Protocol):

@@ -46,6 +46,22 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         return Usage(**sums, origin=origin, tier=self.tier if self.tier == other.tier else "")
 
 
+def at_least(told: Usage | None, counted: Usage) -> Usage:
+    """Return what an attempt has used that told of its usage before its answer had ended, or never.
+
+    What was told of the input is all of it. Of the output it is the least: more may have come after it.
+    """
+    if told is None:
+        return counted
+    return msgspec.structs.replace(
+        told,
+        input_tokens=told.input_tokens or counted.input_tokens,
+        output_tokens=max(told.output_tokens, counted.output_tokens),
+        origin=counted.origin,
+        tier=told.tier or counted.tier,
+    )
+
+
 _DOUBT: tuple[Origin, ...] = ("reported", "counted", "estimated")
 SPENT = tuple(name for name in Usage.__struct_fields__ if name not in {"origin", "tier"})
 """What an attempt may use: the fields of Usage that are amounts."""

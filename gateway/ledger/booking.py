@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.exchange import Attempt, Call, Caller, Cost, Record, Usage
+from gateway.exchange import Attempt, Call, Caller, Cost, Record, Usage, at_least
 from gateway.ledger.entries import Entry, EntryKind, Waste, reversal_of
 
 _NAME_CHARS = 200
@@ -69,7 +69,8 @@ def estimate(attempts: Iterable[Attempt], call: Call | None) -> None:
         asked = attempt.call or call
         asked_bytes = 0 if asked is None else sum(_size_bytes(value) for value in asked.members.values())
         said = attempt.transcript() if attempt.transcript else ""
-        attempt.usage = Usage(asked_bytes // 4, len(said.encode()) // 4, origin="estimated")
+        roughly = Usage(asked_bytes // 4, len(said.encode()) // 4, origin="estimated")
+        attempt.usage = at_least(attempt.told_early, roughly)
 
 
 def _size_bytes(value: object) -> int:

@@ -13,6 +13,8 @@ def settle(record: Record, books: Books) -> None:
     record.is_settled = True
     if record.lease is not None:  # before anything is counted: others may be waiting for its seat
         record.lease.end()
-    books.enter(record)
-    if record.when_settled is not None:
-        record.when_settled.set()
+    try:
+        books.enter(record)
+    finally:
+        if record.when_settled is not None:
+            record.when_settled.set()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from types import TracebackType
 
-from gateway.exchange import Attempt, Record, Usage
+from gateway.exchange import Attempt, Record, Usage, at_least
 from gateway.formats.request.prompt import decode_prompt
 
 Book = Callable[[Record, float, Sequence[Attempt]], Callable[[], None] | None]
@@ -74,12 +74,13 @@ class Books:
             call = attempt.call or record.call
             prompt, messages = decode_prompt(call.members) if call else ("", 0)
             generated = attempt.transcript() if attempt.transcript else ""
-            attempt.usage = Usage(
+            counted = Usage(
                 input_tokens=self._count_tokens(prompt) + messages * _TOKENS_PER_MESSAGE,
                 output_tokens=self._count_tokens(generated),
                 origin="counted",
                 tier=attempt.tier,
             )
+            attempt.usage = at_least(attempt.told_early, counted)
 
     def _counted(
         self, job: asyncio.Future[None], record: Record, ended_s: float, again: Callable[[], None] | None
@@ -89,13 +90,15 @@ class Books:
         if job.cancelled() or error is not None:
             self._log.error("usage not counted", exc_info=error, extra={"request_id": record.call_id})
         elif again is not None:
-            again()
+            with _Reported(self, record):
+                again()
         self._enter(record, ended_s)
 
     def _enter(self, record: Record, ended_s: float) -> None:
-        if record.lease is not None:
-            record.lease.settle(record.attempts)
         reported = _Reported(self, record)
+        if record.lease is not None:
+            with reported:
+                record.lease.settle(record.attempts)
         for sink in self._sinks:
             with reported:  # what one of them cannot make of it must not cost the others
                 sink(record, ended_s)

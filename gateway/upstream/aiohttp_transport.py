@@ -25,6 +25,7 @@ from yarl import URL
 
 from gateway.errors import Broken, ConnectFailed, GatewayError, TimedOut
 from gateway.exchange import Request, Timeouts
+from gateway.protocols import Sending
 from gateway.upstream.answer import WatchedAnswer
 from gateway.upstream.watchdog import Watchdog
 
@@ -156,13 +157,13 @@ class AiohttpTransport:
         self._places: dict[str, aiohttp.ClientRequest] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
+    async def send(self, request: Request, timeouts: Timeouts, sending: Sending) -> WatchedAnswer:
         """Send and return at the answer's headers; raises ConnectFailed or TimedOut."""
         watchdog = Watchdog(timeouts, self._loop)
         watchdog.expect("the first byte", timeouts.first_byte_s)
         connection = None
         try:
-            connection, head, content = await self._exchange(request)
+            connection, head, content = await self._exchange(request, sending)
         except (asyncio.CancelledError, *_ENDS) as error:
             raise _translate(error, watchdog) or error from None
         finally:
@@ -191,7 +192,7 @@ class AiohttpTransport:
             await self._pool.close()
 
     async def _exchange(
-        self, request: Request
+        self, request: Request, sending: Sending
     ) -> tuple[Connection, RawResponseMessage, aiohttp.StreamReader]:
         """Send on a connection of the pool, and return when the answer's head has come."""
         pool = self._pool or self._open()
@@ -205,6 +206,7 @@ class AiohttpTransport:
             try:
                 protocol.set_response_params(read_until_eof=True, read_bufsize=_READ_BUFFER_BYTES)
                 await self._write(protocol, place, request)
+                sending.sent()
                 return connection, *await protocol.read()
             except BaseException as error:
                 connection.close()
@@ -212,6 +214,7 @@ class AiohttpTransport:
                 # lost: what had not answered a byte has not taken the request (RFC 9112, section 9.3.1).
                 if is_new or protocol.has_begun or not isinstance(error, _CLOSED):
                     raise
+                sending.unsent()
 
     async def _write(self, protocol: _Connection, place: aiohttp.ClientRequest, request: Request) -> None:
         """Hand the request to the socket, which keeps what it cannot send yet: an answer may come before."""
@@ -245,9 +248,7 @@ def _translate(error: BaseException, watchdog: Watchdog) -> GatewayError | None:
     if isinstance(error, asyncio.CancelledError):
         return watchdog.verdict()
     if isinstance(error, TimeoutError):
-        timed_out = TimedOut("the upstream took too long to connect")
-        timed_out.reached = False
-        return timed_out
+        return TimedOut("the upstream took too long to connect")
     return ConnectFailed("the upstream cannot be reached", detail=_said(error))
 
 

@@ -15,6 +15,7 @@ import httpx
 
 from gateway.errors import Broken, ConnectFailed, GatewayError, TimedOut
 from gateway.exchange import Request, Timeouts
+from gateway.protocols import Sending
 from gateway.upstream.answer import WatchedAnswer
 from gateway.upstream.watchdog import Watchdog
 
@@ -31,17 +32,17 @@ class HttpxTransport:
         self._client: httpx.AsyncClient | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
+    async def send(self, request: Request, timeouts: Timeouts, sending: Sending) -> WatchedAnswer:
         """Send and return at the answer's headers; raises ConnectFailed or TimedOut."""
         if self._client is None:
             self._client = self._open()
-        connecting = _Connecting()
+        steps = _Steps(sending)
         prepared = self._client.build_request(
             request.method,
             request.url,
             content=request.body,
             headers={name.encode(): value.encode() for name, value in request.headers.items()},
-            extensions={"trace": connecting},
+            extensions={"trace": steps},
         )
         watchdog = Watchdog(timeouts)
         watchdog.expect("the first byte", timeouts.first_byte_s)
@@ -65,7 +66,7 @@ class HttpxTransport:
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
 
-        status, headers, connect_s = response.status_code, response.headers.raw, connecting.seconds
+        status, headers, connect_s = response.status_code, response.headers.raw, steps.connect_s
         return WatchedAnswer(status, headers, pull, drop, watchdog, timeouts.gap_s, connect_s)
 
     def _open(self) -> httpx.AsyncClient:
@@ -80,18 +81,21 @@ class HttpxTransport:
             await self._client.aclose()
 
 
-class _Connecting:
-    """Measures how long a new connection takes: httpcore tells each step of a request."""
+class _Steps:
+    """Hears of httpcore how far a request is: how long a new connection took, and that it was sent."""
 
-    def __init__(self) -> None:
-        self._began_s = self.seconds = 0.0
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._began_s = self.connect_s = 0.0
 
     async def __call__(self, step: str, _info: object) -> None:
         """Take a step."""
         if step == "connection.connect_tcp.started":
             self._began_s = monotonic()
         elif step in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            self.seconds = monotonic() - self._began_s
+            self.connect_s = monotonic() - self._began_s
+        elif step.endswith(".send_request_body.complete"):
+            self._sending.sent()
 
 
 class _OwnBody(httpx.AsyncByteStream):

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.errors import Broken, ConnectFailed
 from gateway.exchange import Headers, Request, Timeouts
+from gateway.protocols import Sending
 from gateway.upstream.answer import WatchedAnswer
 from gateway.upstream.watchdog import Watchdog
 
@@ -33,11 +34,12 @@ class ScriptedTransport:
     def __init__(self, play: Callable[[Request], Scene]) -> None:
         self._play = play
 
-    async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
+    async def send(self, request: Request, timeouts: Timeouts, sending: Sending) -> WatchedAnswer:
         """Start the scene; raises ConnectFailed where the script says so."""
         scene = self._play(request)
         if scene.fault == "refuse":
             raise ConnectFailed("the script refuses the connection")
+        sending.sent()
         watchdog = Watchdog(timeouts)
         watchdog.expect("the first byte", timeouts.first_byte_s)
         told = (len(scene.pieces) + 1) // 2 if scene.fault == "cut" else len(scene.pieces)

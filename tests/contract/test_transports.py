@@ -15,7 +15,7 @@ from rig.script import Answer, Cut, Gate, Pause, encode, events, forever, plain
 from rig.upstream import Upstream, refusing_port, silent_port
 
 from gateway.errors import Broken, ConnectFailed, Failed, GatewayError, TimedOut
-from gateway.exchange import Request, Timeouts
+from gateway.exchange import Attempt, Request, Timeouts
 from gateway.protocols import Transport
 from gateway.upstream.aiohttp_transport import AiohttpTransport
 from gateway.upstream.httpx_transport import HttpxTransport
@@ -82,7 +82,7 @@ async def eventually(holds: Callable[[], object]) -> None:
 
 
 async def told(transport: Transport, request: Request, timeouts: Timeouts | None = None) -> bytes:
-    answer = await transport.send(request, timeouts or limits())
+    answer = await transport.send(request, timeouts or limits(), Attempt("here", "m", 0.0))
     try:
         return await answer.read(10_000_000)
     finally:
@@ -144,7 +144,7 @@ def perform(request: pytest.FixtureRequest, upstream: Upstream) -> Callable[...,
 
 def test_status_and_headers_are_there_before_the_body(perform: Callable[..., Any]) -> None:
     async def scene(transport: Transport, request: Request) -> None:
-        answer = await transport.send(request, limits())
+        answer = await transport.send(request, limits(), Attempt("here", "m", 0.0))
         lines = {(name.lower(), value) for name, value in answer.headers}
         assert answer.status == 418
         assert {(b"content-type", b"application/json"), (b"x-request-id", b"req_1")} <= lines
@@ -161,7 +161,7 @@ def test_the_time_of_a_new_connection_is_told_once(kind: str, upstream: Upstream
     async def scene(transport: Transport) -> list[float]:
         seconds = []
         for _ in range(2):
-            answer = await transport.send(request_to(upstream), limits())
+            answer = await transport.send(request_to(upstream), limits(), Attempt("here", "m", 0.0))
             seconds.append(answer.connect_s)
             await answer.read(len(BODY))
             answer.close()
@@ -175,7 +175,7 @@ def test_the_time_of_a_new_connection_is_told_once(kind: str, upstream: Upstream
 
 def test_a_whole_body_is_read_up_to_its_limit(perform: Callable[..., Any]) -> None:
     async def scene(transport: Transport, request: Request) -> None:
-        answer = await transport.send(request, limits())
+        answer = await transport.send(request, limits(), Attempt("here", "m", 0.0))
         assert await answer.read(len(BODY)) == BODY
         assert await answer.next_piece() == b""
         answer.close()
@@ -185,7 +185,7 @@ def test_a_whole_body_is_read_up_to_its_limit(perform: Callable[..., Any]) -> No
 
 def test_a_body_beyond_the_limit_fails(perform: Callable[..., Any]) -> None:
     async def scene(transport: Transport, request: Request) -> None:
-        answer = await transport.send(request, limits())
+        answer = await transport.send(request, limits(), Attempt("here", "m", 0.0))
         with pytest.raises(Failed, match="larger than the limit"):
             await answer.read(len(BODY) - 1)
         answer.close()
@@ -195,7 +195,7 @@ def test_a_body_beyond_the_limit_fails(perform: Callable[..., Any]) -> None:
 
 def test_pieces_arrive_when_they_are_sent(perform: Callable[..., Any]) -> None:
     async def scene(transport: Transport, request: Request) -> None:
-        answer = await transport.send(request, limits())
+        answer = await transport.send(request, limits(), Attempt("here", "m", 0.0))
         assert [await answer.next_piece() for _ in range(3)] == [*PIECES, b""]
         answer.close()
 
@@ -204,7 +204,7 @@ def test_pieces_arrive_when_they_are_sent(perform: Callable[..., Any]) -> None:
 
 def test_a_cut_body_is_broken(perform: Callable[..., Any]) -> None:
     async def scene(transport: Transport, request: Request) -> None:
-        answer = await transport.send(request, limits())
+        answer = await transport.send(request, limits(), Attempt("here", "m", 0.0))
         assert await answer.next_piece() == BODY[:9]
         with pytest.raises(Broken):
             await answer.next_piece()
@@ -256,10 +256,101 @@ def test_the_script_can_refuse_the_connection() -> None:
     async def scene() -> None:
         transport = ScriptedTransport(lambda _: Scene(200, [], (), "refuse"))
         with pytest.raises(ConnectFailed):
-            await transport.send(request_to(1), limits())
+            await transport.send(request_to(1), limits(), Attempt("here", "m", 0.0))
         await transport.close()
 
     asyncio.run(scene())
+
+
+# Over sockets: how far a request has come
+
+
+class Heard:
+    """Hears how far a request comes."""
+
+    def __init__(self) -> None:
+        self.news: list[str] = []
+
+    def sent(self) -> None:
+        self.news.append("sent")
+
+    def unsent(self) -> None:
+        self.news.append("unsent")
+
+
+async def heard(transport: Transport, request: Request, timeouts: Timeouts | None = None) -> list[str]:
+    """Send, and take the answer; returns what was heard of the request, and of its end."""
+    sending = Heard()
+    try:
+        answer = await transport.send(request, timeouts or limits(), sending)
+    except GatewayError as error:
+        return [*sending.news, error.code]
+    try:
+        await answer.read(10_000_000)
+    finally:
+        answer.close()
+    return [*sending.news, "answered"]
+
+
+def test_what_is_answered_was_sent(kind: str, upstream: Upstream) -> None:
+    upstream.answer_with(plain(b"ok"))
+    asked = request_to(upstream, body=BODY)
+    assert use(kind, lambda transport: heard(transport, asked)) == ["sent", "answered"]
+
+
+@pytest.mark.parametrize("cut", [Cut.FIN, Cut.RESET])
+def test_what_was_read_and_not_answered_was_sent(kind: str, upstream: Upstream, cut: Cut) -> None:
+    upstream.answer_with(Answer(before=[Pause(0.2), cut]))
+    news = use(kind, lambda transport: heard(transport, request_to(upstream)))
+    assert news == ["sent", "upstream_unreachable"]
+    assert upstream.only_request().body == b"{}"
+
+
+def test_what_is_waited_for_in_vain_was_sent(kind: str, upstream: Upstream) -> None:
+    upstream.answer_with(Answer(before=[Cut.HANG]))
+    soon = limits(first_byte_s=0.3)
+    assert use(kind, lambda transport: heard(transport, request_to(upstream), soon)) == [
+        "sent",
+        "upstream_timeout",
+    ]
+
+
+def test_without_a_connection_nothing_was_sent(kind: str) -> None:
+    with refusing_port() as refusing, silent_port() as silent:
+
+        async def scene(transport: Transport) -> list[list[str]]:
+            return [await heard(transport, request_to(port)) for port in (refusing, silent)]
+
+        assert use(kind, scene) == [["upstream_unreachable"], ["upstream_timeout"]]
+
+
+def test_who_waits_for_a_place_in_the_pool_has_sent_nothing(kind: str, upstream: Upstream) -> None:
+    gate = Gate()
+    upstream.answer_with(events([PIECES[0], gate]))
+
+    async def scene(transport: Transport) -> list[str]:
+        first = await transport.send(request_to(upstream), limits(), Heard())
+        second = await heard(transport, request_to(upstream), limits(first_byte_s=0.3))
+        gate.open()
+        first.close()
+        return second
+
+    assert use(kind, scene, max_connections=1) == ["upstream_timeout"]
+    assert len(upstream.seen) == 1
+
+
+def test_who_is_cancelled_while_it_connects_has_sent_nothing(kind: str) -> None:
+    async def scene(transport: Transport, port: int) -> list[str]:
+        sending = Heard()
+        task = asyncio.ensure_future(transport.send(request_to(port), limits(connect_s=5), sending))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return sending.news
+
+    with silent_port() as port:
+        assert use(kind, lambda transport: scene(transport, port)) == []
 
 
 # Over sockets: the request
@@ -285,7 +376,7 @@ def test_a_redirect_is_an_answer(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(Answer(307, [("location", f"{upstream.base_url}/elsewhere")]))
 
     async def scene(transport: Transport) -> int:
-        answer = await transport.send(request_to(upstream), limits())
+        answer = await transport.send(request_to(upstream), limits(), Attempt("here", "m", 0.0))
         answer.close()
         return answer.status
 
@@ -323,7 +414,7 @@ def test_an_answer_closed_in_the_middle_takes_its_connection_along(kind: str, up
     upstream.answer_with(events(forever(PIECES[0])))
 
     async def scene(transport: Transport) -> None:
-        answer = await transport.send(request_to(upstream), limits())
+        answer = await transport.send(request_to(upstream), limits(), Attempt("here", "m", 0.0))
         assert await answer.next_piece()
         answer.close()
         await eventually(upstream.seen[0].lost.is_set)
@@ -426,7 +517,7 @@ def test_a_slow_reader_holds_the_upstream_back(kind: str, upstream: Upstream) ->
     upstream.answer_with(events(forever(b"x" * 65536)))
 
     async def scene(transport: Transport) -> int:
-        answer = await transport.send(request_to(upstream), limits())
+        answer = await transport.send(request_to(upstream), limits(), Attempt("here", "m", 0.0))
         assert await answer.next_piece()
         seen, before = upstream.seen[0], -1
         while before != seen.sent_bytes:
@@ -538,7 +629,7 @@ def test_a_bomb_meets_the_limit(kind: str, upstream: Upstream) -> None:
     upstream.answer_with(coded("gzip", gzip.compress(bytes(64 * 1024 * 1024))))
 
     async def scene(transport: Transport) -> None:
-        answer = await transport.send(request_to(upstream), limits())
+        answer = await transport.send(request_to(upstream), limits(), Attempt("here", "m", 0.0))
         with pytest.raises((Failed, Broken)):
             await answer.read(1024 * 1024)
         answer.close()

@@ -23,7 +23,7 @@ from gateway.api.calls import WANTED
 from gateway.attempts.remembered import Remembered
 from gateway.attempts.shadowing import Shadows
 from gateway.config.signals import SensitivitySpec
-from gateway.errors import StoreDown
+from gateway.errors import ConnectFailed, StoreDown
 from gateway.exchange import Call, Caller, Credential, Flight, Format, Record, Request, Timeouts
 from gateway.finops.budgets.telling import Budgets
 from gateway.finops.questions import Questions
@@ -31,6 +31,7 @@ from gateway.finops.statement.asking import Statements
 from gateway.formats.envelope import decode_envelope, decode_members
 from gateway.identity.directory import KeyDirectory
 from gateway.identity.gate import Identity
+from gateway.protocols import Sending
 from gateway.quotas.counting import Told
 from gateway.quotas.estimates import Estimates
 from gateway.quotas.rules import Held, Rule, Rules
@@ -112,10 +113,12 @@ class FakeTransport:
         self._answers = list(answers)
         self.requests: list[Request] = []
 
-    async def send(self, request: Request, timeouts: Timeouts) -> FakeAnswer:
+    async def send(self, request: Request, timeouts: Timeouts, sending: Sending) -> FakeAnswer:
         await asyncio.sleep(0)
         self.requests.append(request)
         answer = self._answers.pop(0)
+        if not isinstance(answer, ConnectFailed):
+            sending.sent()
         if isinstance(answer, BaseException):
             raise answer
         return answer

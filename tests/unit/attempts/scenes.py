@@ -23,8 +23,9 @@ from gateway.attempts.outcome import Outcome
 from gateway.attempts.resuming import resume_of
 from gateway.attempts.trip import Trip
 from gateway.config.reliability import ConcurrencySpec
-from gateway.errors import Broken
+from gateway.errors import Broken, ConnectFailed
 from gateway.exchange import Call, Credential, Facts, Flight, Record, Request, Timeouts
+from gateway.protocols import Sending
 from gateway.routing.budgets import Allowance
 from gateway.routing.health.health import BreakerSettings, Health
 from gateway.routing.plans import Plan
@@ -95,13 +96,15 @@ class Upstream:
     def candidate(self) -> Candidate:
         return msgspec.structs.replace(candidate(self.target), cost_nanousd=self.cost_nanousd)
 
-    async def send(self, request: Request, timeouts: Timeouts) -> WatchedAnswer:
+    async def send(self, request: Request, timeouts: Timeouts, sending: Sending) -> WatchedAnswer:
         self.sent_s.append(asyncio.get_running_loop().time())
         self.shown.append(str(dict(request.headers)))
         self.sent.append(request)
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         watchdog = Watchdog(timeouts)
         watchdog.expect("the first byte", timeouts.first_byte_s)
+        if not isinstance(script, ConnectFailed):
+            sending.sent()
         if isinstance(script, BaseException):
             watchdog.stop()
             raise script

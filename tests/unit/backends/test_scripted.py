@@ -13,7 +13,7 @@ from unit.stand_ins import call
 
 from backends.scripted import Scripted, ScriptSpec, StepSpec
 from gateway.errors import Broken
-from gateway.exchange import Credential, Format, Timeouts
+from gateway.exchange import Attempt, Credential, Format, Timeouts
 from gateway.upstream.scripted_transport import Scene, ScriptedTransport
 
 
@@ -87,7 +87,7 @@ def test_a_stream_that_is_cut_says_something_but_not_its_end(text: str) -> None:
     request = backend.prepare(call(stream=True), "m", Credential("demo#1", ""))
 
     async def told() -> bytes:
-        answer = await ScriptedTransport(backend.play).send(request, Timeouts())
+        answer = await ScriptedTransport(backend.play).send(request, Timeouts(), Attempt("here", "m", 0.0))
         pieces: list[bytes] = []
         try:
             while piece := await answer.next_piece():

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.errors import ConnectFailed
-from gateway.exchange import Request, Timeouts
+from gateway.exchange import Attempt, Request, Timeouts
 from gateway.upstream.aiohttp_transport import AiohttpTransport
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -58,7 +58,7 @@ def talk_to(host: Host, scene: Callable[[Callable[..., Awaitable[bytes]]], Await
 
         async def told(body: bytes = b"{}", **headers: str) -> bytes:
             asked = Request(f"http://127.0.0.1:{port}/v1/x?a=%2F#part", headers, body)
-            answer = await transport.send(asked, Timeouts(first_byte_s=5))
+            answer = await transport.send(asked, Timeouts(first_byte_s=5), Attempt("here", "m", 0.0))
             try:
                 return await answer.read(100)
             finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from gateway.exchange import Request, Timeouts
+from gateway.exchange import Attempt, Request, Timeouts
 from gateway.upstream.scripted_transport import Scene, ScriptedTransport
 
 REQUEST = Request("scripted:x/chat/completions", {}, b"{}")
@@ -20,7 +20,10 @@ def test_each_request_is_asked_about() -> None:
 
     async def scene() -> list[bytes]:
         transport = ScriptedTransport(play)
-        return [await (await transport.send(REQUEST, Timeouts())).read(10) for _ in range(3)]
+        return [
+            await (await transport.send(REQUEST, Timeouts(), Attempt("here", "m", 0.0))).read(10)
+            for _ in range(3)
+        ]
 
     assert asyncio.run(scene()) == [b"1", b"2", b"3"]
     assert asked == [REQUEST] * 3
@@ -29,7 +32,9 @@ def test_each_request_is_asked_about() -> None:
 def test_pauses_come_before_their_pieces() -> None:
     async def scene() -> list[float]:
         pieces = ((0.1, b"a"), (0.0, b"b"), (0.1, b"c"))
-        answer = await ScriptedTransport(lambda _: Scene(200, [], pieces)).send(REQUEST, Timeouts())
+        answer = await ScriptedTransport(lambda _: Scene(200, [], pieces)).send(
+            REQUEST, Timeouts(), Attempt("here", "m", 0.0)
+        )
         started_s, times_s = monotonic(), []
         while await answer.next_piece():
             times_s.append(monotonic() - started_s)
