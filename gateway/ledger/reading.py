@@ -1,8 +1,9 @@
 """Read the spool: batches of rows in their order, each exactly once where its token is honoured.
 
 Which bytes a batch has is written down before it is handed out, so that after any end of this process the
-same batch, with the same token, comes again. A segment is removed once all of it was taken and nobody writes
-it. It must not know who takes the batches.
+same batch, with the same token, comes again; and that it was taken once it was, so that it does not come
+when its token is long forgotten. A segment is removed once all of it was taken and nobody writes it. It must
+not know who takes the batches.
 """
 
 from __future__ import annotations
@@ -67,12 +68,19 @@ class SpoolReader:
                     break
 
     def taken(self, batch: Batch) -> None:
-        """A batch is where it belongs."""
-        self._done[batch.segment.name] = batch.end
-        if batch.is_last:
-            batch.segment.unlink(missing_ok=True)
-            batch.segment.with_suffix(_CURSOR).unlink(missing_ok=True)
-            del self._done[batch.segment.name]
+        """A batch is where it belongs: durably, and never before, or a power cut would lose it.
+
+        Without a sync of its own it would be safe with the next promise: a second later, or much. A power cut
+        before that brings the batch again, and its token may be forgotten when the machine is back.
+        """
+        self._done[batch.segment.name] = batch.end  # first: where the disk is full this reader knows it yet
+        if not batch.is_last:
+            self._write_down(batch.segment, batch.end, batch.end)
+            return
+        batch.segment.unlink(missing_ok=True)
+        self._sync_folder()  # in between: without its cursor a segment that came back would begin anew
+        batch.segment.with_suffix(_CURSOR).unlink(missing_ok=True)
+        del self._done[batch.segment.name]
 
     def set_aside(self, name: str, content: bytes) -> Path:
         """Keep what cannot be taken, for somebody to look at."""
@@ -103,7 +111,7 @@ class SpoolReader:
         if part.end == start and not part.closed:
             return None
         if part.end > promised:
-            self._promise(segment, start, part.end)
+            self._write_down(segment, start, part.end)
         return _batch(segment, start, part)
 
     def _cursor(self, segment: Path) -> tuple[int, int]:
@@ -115,15 +123,22 @@ class SpoolReader:
         done = self._done.get(segment.name, start)
         return done, max(end, done)
 
-    def _promise(self, segment: Path, start: int, end: int) -> None:
-        """Write down, durably, which bytes are handed out."""
+    def _write_down(self, segment: Path, taken: int, end: int) -> None:
+        """Write down, durably, how far a segment was taken, and to where it is handed out.
+
+        The file is synced before it gets its name: else a power cut could leave it empty, and the segment
+        would begin anew.
+        """
         path = segment.with_suffix(_CURSOR)
         new = path.with_suffix(".new")
         with new.open("wb") as file:
-            file.write(b"%d %d\n" % (start, end))
+            file.write(b"%d %d\n" % (taken, end))
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(folder)

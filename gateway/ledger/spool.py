@@ -94,7 +94,11 @@ class _Segment:
 
 
 class Spool:
-    """The spool of one process. `append` and `has_room` never wait; the rest is done in a thread."""
+    """The spool of one process. `append` and `has_room` never wait; the rest is done in a thread.
+
+    Only one thread appends. What the two share needs no lock but for what waits, as long as each of them does
+    its steps in the order that it has here.
+    """
 
     def __init__(self, settings: SpoolSettings) -> None:
         """Open it; where the disk is full it opens all the same, without room."""
@@ -128,11 +132,13 @@ class Spool:
 
     def append(self, payload: bytes) -> None:
         """Write a record; where there is no room it waits in memory, and at last the oldest are lost."""
-        current = self._current
-        if current is None or not current.takes(payload) or self._kept:
-            self._append_elsewhere(payload)
-        else:
-            current.at = write_record(current.view, current.at, payload)
+        # First: while nothing waits, nobody else changes segments (the thread would close this one).
+        if not self._kept:
+            current = self._current
+            if current is not None and current.takes(payload):
+                current.at = write_record(current.view, current.at, payload)
+                return
+        self._append_elsewhere(payload)
 
     def close(self) -> None:
         """Write what waits, sync, and let go of the files."""
@@ -158,13 +164,15 @@ class Spool:
         while self._kept:
             current = self._current
             if current is None or not current.takes(self._kept[0]):
-                spare, self._spare = self._spare, None
+                spare = self._spare
                 if spare is None:
                     return
+                self._spare = None  # not where it is None: the thread may just have made one
                 spare.put_in_use()
+                self._current = spare
                 if current is not None:
-                    self._full.append(current)
-                self._current = current = spare
+                    self._full.append(current)  # only now: the thread closes it at once, and syncs the other
+                current = spare
             current.at = write_record(current.view, current.at, self._kept[0])
             self._kept.popleft()  # only now: until then the loop does not write past it
 
@@ -187,8 +195,9 @@ class Spool:
         try:
             while self._full:
                 self._full.popleft().close()
-            if self._current is not None:
-                os.fdatasync(self._current.file)
+            current = self._current
+            if current is not None:
+                os.fdatasync(current.file)
         except OSError as error:
             return error
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
@@ -21,10 +23,14 @@ encode = msgspec.json.Encoder().encode
 
 
 class FakeStore:
-    """Keeps one insert for each token, as ClickHouse does; `fails` is asked before and after each."""
+    """Keeps one insert for each token, until it has forgotten that, as ClickHouse does.
+
+    `fails` is asked before and after each.
+    """
 
     def __init__(self) -> None:
         self.kept: dict[str, list[Sequence[Any]]] = {}
+        self.old: list[Sequence[Any]] = []
         self.migrated = 0
         self.fails: Callable[[str], bool] = lambda _: False
         self.refuses: Callable[[Sequence[Any]], bool] = lambda _: False
@@ -51,7 +57,12 @@ class FakeStore:
         raise AssertionError
 
     def calls(self) -> list[str]:
-        return [row[1] for rows in self.kept.values() for row in rows]
+        return [row[1] for rows in [self.old, *self.kept.values()] for row in rows]
+
+    def forget(self) -> None:
+        """Forget all tokens, as after many more inserts of other hosts."""
+        self.old += [row for rows in self.kept.values() for row in rows]
+        self.kept.clear()
 
     def _fail(self, when: str) -> None:
         if self.fails(when):
@@ -106,6 +117,44 @@ def test_a_store_that_is_down_is_tried_again_and_gets_each_entry_once(site: Site
     assert site.again().work()
     assert sorted(site.store.calls()) == ["a", "b"]
     assert site.told[-1].problem == ""
+
+
+def test_a_host_that_was_away_for_long_inserts_nothing_twice(site: Site) -> None:
+    site.put("a")
+    assert site.meter.work()
+    site.store.forget()
+    assert site.again().work()
+    site.put("b")
+    assert site.meter.work()
+    site.spool.close()
+    site.store.forget()
+    assert site.again().work()
+    assert site.store.calls() == ["a", "b"]
+
+
+def test_what_was_inserted_while_the_disk_was_full_is_not_inserted_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fills_the_disk(when: str) -> bool:
+        if when == "after":
+            monkeypatch.setattr(os, "fsync", full)
+        return False
+
+    site.put("a")
+    site.store.fails = fills_the_disk
+    assert not site.meter.work()
+    assert "No space left" in site.told[-1].problem
+    site.store.forget()
+    site.put("b")
+    assert not site.meter.work()
+    assert site.store.calls() == ["a"]
+    monkeypatch.undo()
+    site.store.fails = lambda _: False
+    assert site.meter.work()
+    assert site.store.calls() == ["a", "b"]
 
 
 def test_entries_that_are_refused_are_set_aside_alone(site: Site) -> None:
