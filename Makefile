@@ -4,7 +4,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# So many processes run the tests: half of them mostly wait for sockets.
+# So many processes run the tests. Each takes neighbours, which share what they have set up; who is done helps out.
 AT_ONCE ?= 2
 
 VENV := .venv
@@ -24,7 +24,7 @@ run: $(VENV)/run.stamp ## start the gateway on this machine; ARGS='--port 4001' 
 	@exec $(BIN)/forebay serve --quickstart $(ARGS)
 
 test: check ## the gate, then all tests; ARGS='-k stream' passes arguments on
-	@$(BIN)/pytest -n $(AT_ONCE) $(ARGS)
+	@$(BIN)/pytest -n $(AT_ONCE) --dist worksteal $(ARGS)
 
 check: $(VENV)/dev.stamp ## the gate: style, types, directions of imports, the rules of the tree
 	@$(BIN)/ruff check --quiet --output-format concise
