@@ -5,6 +5,7 @@ Must not know the store: the desk asks it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, get_args
 
@@ -13,6 +14,8 @@ import msgspec
 from gateway.exchange import Attempt, Price
 from gateway.quotas.pockets import Pocket
 from gateway.quotas.rules import Held, Metric
+
+log = logging.getLogger("forebay")
 
 _MOST = 1 << 50
 """What an upstream may claim to have used: counters hold no more than eight times that."""
@@ -132,7 +135,10 @@ class CallLease:
                 pocket.settle(slot, amount, 0)
 
     def settle(self, attempts: Sequence[Attempt]) -> None:
-        """Give back what the attempts did not use. Further calls change nothing."""
+        """Give back what the attempts did not use. Further calls change nothing.
+
+        Whoever hears of it may raise: only then, when everything is given back.
+        """
         self.end()
         if self._is_settled:
             return
@@ -164,16 +170,25 @@ class CallLease:
     def _used(self, attempts: Sequence[Attempt]) -> Amounts:
         tokens_in = tokens_out = nanousd = 0
         for attempt in attempts:
-            usage = attempt.usage
-            if usage is not None:
-                tokens_in += usage.input_tokens
-                tokens_out += usage.output_tokens
-                nanousd += 0 if attempt.price is None else attempt.price.of(usage)
-            elif attempt.transcript is not None:  # it could not be counted: what was planned is charged
-                tokens_in += self.planned.input_tokens
-                tokens_out += self.planned.output_tokens
-                nanousd += self._cost(attempt.price)
+            given, made, cost = self._used_by(attempt)
+            if given < 0 or made < 0 or cost < 0:  # none takes away from what another has used
+                given, made, cost = max(0, given), max(0, made), max(0, cost)
+            tokens_in += given
+            tokens_out += made
+            nanousd += cost
         return amounts_of(min(tokens_in, _MOST), min(tokens_out, _MOST), min(nanousd, _MOST))
+
+    def _used_by(self, attempt: Attempt) -> tuple[int, int, int]:
+        """Return tokens of input and output, and their cost; what was planned where nobody can say that."""
+        usage, price = attempt.usage, attempt.price
+        if usage is None and attempt.transcript is None:
+            return 0, 0, 0
+        if usage is not None:
+            try:
+                return usage.input_tokens, usage.output_tokens, 0 if price is None else price.of(usage)
+            except (ArithmeticError, ValueError):
+                log.exception("cost not computed")
+        return self.planned.input_tokens, self.planned.output_tokens, self._cost(price)
 
     def _cost(self, price: Price | None) -> int:
         return most_nanousd(price, self.planned.input_tokens, self.planned.output_tokens, self.tier)

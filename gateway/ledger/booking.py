@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.exchange import Attempt, Call, Caller, Cost, Record, Usage, at_least
+from gateway.exchange import SPENT, Attempt, Call, Caller, Cost, Record, Usage, at_least
 from gateway.ledger.entries import Entry, EntryKind, Waste, reversal_of
 
 _NAME_CHARS = 200
 _MOST_TOKENS = 1 << 40
-"""What an upstream may claim; no more is booked."""
+"""What an upstream may claim: tokens, or whatever else; no more is booked, and never less than nothing."""
 _TAGS = 16
 _NOBODY = Caller("", "")
 _UNTOLD, _FREE = Usage(), Cost()
@@ -81,12 +81,13 @@ def _entry(ended: Ended, attempt: Attempt, number: int, *, speaks: bool) -> Entr
     record, ended_s, _, (_, _, decision) = ended
     usage, price = attempt.usage, attempt.price
     cost, saved, version, confidence = _FREE, 0, "", ""
-    if usage is None:
-        usage = _UNTOLD
-    else:
+    usage = usage or _UNTOLD
+    amounts = _amounts(usage)
+    if min(amounts) < 0 or max(amounts) > _MOST_TOKENS or not 0 <= usage.audio_s <= _MOST_TOKENS:
+        usage = _bounded(usage)
+        amounts = _amounts(usage)
+    if attempt.usage is not None:
         confidence = usage.origin
-        if usage.input_tokens > _MOST_TOKENS or usage.output_tokens > _MOST_TOKENS:
-            usage = _bounded(usage)
         if price is not None:
             cost, version = price.cost(usage), price.version
             saved = price.saved(usage) if usage.cached_tokens or usage.cache_write_tokens else 0
@@ -97,7 +98,8 @@ def _entry(ended: Ended, attempt: Attempt, number: int, *, speaks: bool) -> Entr
         *_identity(ended, attempt, number, speaks=speaks and is_call),
         *_course(record, attempt, number),
         usage.tier,
-        *_amounts(usage),
+        *amounts,
+        round(usage.audio_s * 1000) if usage.audio_s else 0,
         *cost,
         sum(cost),
         saved,
@@ -161,7 +163,7 @@ def _course(record: Record, attempt: Attempt, number: int) -> tuple[Any, ...]:
 
 
 def _amounts(usage: Usage) -> tuple[int, ...]:
-    """Say what was used: from `input_tokens` to `audio_ms`."""
+    """Say what was used: from `input_tokens` to `characters`."""
     return (
         usage.input_tokens,
         usage.output_tokens,
@@ -176,7 +178,6 @@ def _amounts(usage: Usage) -> tuple[int, ...]:
         usage.tool_use_tokens,
         usage.searches,
         usage.characters,
-        round(usage.audio_s * 1000) if usage.audio_s else 0,
     )
 
 
@@ -199,11 +200,9 @@ def _pace(record: Record, attempt: Attempt, usage: Usage, ended_s: float) -> flo
 
 
 def _bounded(usage: Usage) -> Usage:
-    bounded = {
-        name: min(value, _MOST_TOKENS)
-        for name in Usage.__struct_fields__
-        if isinstance(value := getattr(usage, name), int)
-    }
+    """Return what can be booked: no amount is negative, or more than anybody uses."""
+    told = {name: getattr(usage, name) for name in SPENT}
+    bounded = {name: min(value, _MOST_TOKENS) if value > 0 else 0 for name, value in told.items()}
     return msgspec.structs.replace(usage, **bounded)
 
 

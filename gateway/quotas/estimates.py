@@ -79,6 +79,8 @@ _SMALL_TOKENS = 30
 """Of shorter prompts the error is taken in proportion to this."""
 _ODD = 0.5
 """An answer that is further off than this part counts less: it was cached, searched, seen."""
+_MOST_TOKENS = 1 << 40
+"""Of more than anybody can have counted nothing is learnt."""
 _RATIOS = (0.5, 3.0)
 _ADDITIONS = (-256.0, 4096.0)
 
@@ -168,10 +170,10 @@ class Estimates:
         return tokens if line is None or not tokens else round(line.at(tokens))
 
     def learn_input(self, model: str, prompt: Prompt, reported: int) -> None:
-        """Take in what a provider counted, of all input: also what was cached. 0 says nothing."""
+        """Take in what a provider counted, of all input: also what was cached. 0 and nonsense say nothing."""
         template = self._template(model)
         tokens = _expected(prompt, template)
-        if tokens <= 0 or reported <= 0:
+        if tokens <= 0 or not 0 < reported <= _MOST_TOKENS:
             return
         lines = self._lines(prompt)
         line = lines.get(model)
@@ -197,7 +199,9 @@ class Estimates:
         return asked if most is None or asked < most else most
 
     def learn_output(self, route: str, model: str, tokens: int) -> None:
-        """Take in how long one answer was, all of whose tokens were told."""
+        """Take in how long one answer was, all of whose tokens were told. Nonsense says nothing."""
+        if not 0 <= tokens <= _MOST_TOKENS:
+            return
         length = self._lengths.get((route, model))
         if length is None:
             length = _put(self._lengths, (route, model), _Length())

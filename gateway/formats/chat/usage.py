@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from gateway.exchange import Usage
-from gateway.formats.neutral.reading import MOST_TOKENS, count_in, searches_in
+from gateway.formats.neutral.reading import MOST_TOKENS, believed, count_in, searches_in
 
 
 class _PromptDetails(msgspec.Struct):
@@ -85,14 +85,11 @@ def decode_usage(raw: msgspec.Raw | bytes) -> Usage | None:
         completion += reasoning
     cached = int(given.cached_tokens or seen.prompt_cache_hit_tokens or 0)
     written = int(given.cache_write_tokens or 0)
-    counts = (prompt, completion, cached, written, reasoning)
-    if min(counts) < 0 or max(counts) > MOST_TOKENS:
-        return None
     cached = cached or count_in(seen.cache_read_input_tokens or seen.num_cached_tokens)
-    if cached > prompt:
+    if prompt < cached <= MOST_TOKENS:
         prompt, cached = _with_cached(prompt, cached, int(seen.total_tokens or 0) - completion)
     told_searches = seen.num_search_queries is not None or seen.server_tool_use is not None
-    return Usage(
+    usage = Usage(
         input_tokens=prompt,
         output_tokens=completion,
         cached_tokens=cached,
@@ -105,6 +102,7 @@ def decode_usage(raw: msgspec.Raw | bytes) -> Usage | None:
         searches=_searches(seen) if told_searches else 0,
         audio_s=float(_within(seen.prompt_audio_seconds)),
     )
+    return believed(usage)
 
 
 def _with_cached(prompt: int, cached: int, rest: int) -> tuple[int, int]:

@@ -20,9 +20,9 @@ from typing import Any
 import msgspec
 
 from gateway.exchange import Usage
-from gateway.formats.cohere.types import BilledUnits, Logprob, Number, Tokens, UsageObject
+from gateway.formats.cohere.types import BilledUnits, Logprob, Tokens, UsageObject
 from gateway.formats.neutral.completion import Finish, TokenLogprob
-from gateway.formats.neutral.reading import MOST_TOKENS
+from gateway.formats.neutral.reading import believed
 
 FINISHES: Mapping[str, Finish] = {
     "COMPLETE": "stop",
@@ -61,24 +61,25 @@ def read_usage(seen: UsageObject | None) -> Usage | None:
     if seen is None:
         return None
     tokens = seen.tokens or _UNTOLD
-    images = _count(tokens.image_tokens)
+    images = int(tokens.image_tokens or 0)
     if (billed := _billed(seen)) is not None:
-        given, made = _count(billed.input_tokens), _count(billed.output_tokens)
+        given = int(billed.input_tokens or 0)
+        made = tokens.output_tokens if billed.output_tokens is None else billed.output_tokens
         usage = Usage(
             given,
-            made if billed.output_tokens is not None else _count(tokens.output_tokens),
+            int(made or 0),
             image_input_tokens=min(images, given),
-            searches=_count(billed.search_units),
+            searches=int(billed.search_units or 0),
         )
-        return None if usage == Usage() else usage
-    usage = Usage(
-        input_tokens=_count(tokens.input_tokens) + images,
-        output_tokens=_count(tokens.output_tokens),
-        cached_tokens=_count(seen.cached_tokens),
-        reasoning_tokens=_count(tokens.reasoning_tokens),
-        image_input_tokens=images,
-    )
-    return None if usage == Usage() else usage
+    else:
+        usage = Usage(
+            input_tokens=int(tokens.input_tokens or 0) + images,
+            output_tokens=int(tokens.output_tokens or 0),
+            cached_tokens=int(seen.cached_tokens or 0),
+            reasoning_tokens=int(tokens.reasoning_tokens or 0),
+            image_input_tokens=images,
+        )
+    return None if usage == Usage() else believed(usage, tokens.input_tokens)
 
 
 def read_extra(seen: UsageObject | None) -> dict[str, Any]:
@@ -132,7 +133,3 @@ def read_logprob(seen: Logprob) -> TokenLogprob:
 def write_logprob(token: TokenLogprob) -> Logprob:
     """Write a token; its id is not known."""
     return Logprob(token.token, logprobs=[token.logprob])
-
-
-def _count(number: Number | None) -> int:
-    return int(number) if number is not None and 0 <= number <= MOST_TOKENS else 0

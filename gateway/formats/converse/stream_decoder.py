@@ -229,7 +229,8 @@ class ConverseStreamDecoder:
         if told.usage is not None:
             usage, extra = decode_usage(told.usage, read_tier(told))
             self._extra |= extra
-            events.append(Metered(usage))
+            if usage is not None:
+                events.append(Metered(usage))
         self._extra |= kept_of(told)
         self._metered = True
         if self._stopped:

@@ -164,7 +164,7 @@ class ConverseStreamEncoder:
     def ended(self, event: Ended) -> list[bytes]:
         """Write the last event."""
         told = {name: event.extra[name] for name in KEPT if name in event.extra}
-        if self._metered is not None:
+        if self._metered is not None and self._metered.usage is not None:
             told["usage"] = encode_usage(self._metered.usage, event.extra)
         return [_frame("metadata", told)]
 

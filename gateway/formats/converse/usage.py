@@ -15,15 +15,16 @@ import msgspec
 from gateway.exchange import Usage
 from gateway.formats.converse.types import Answer, Metadata, TokenUsage
 from gateway.formats.neutral.completion import tier_of
+from gateway.formats.neutral.reading import believed
 
 _PREFIX = "usage."
 
 
-def decode_usage(told: TokenUsage, tier: str = "") -> tuple[Usage, dict[str, Any]]:
-    """Return the neutral count, and the members to keep in `extra`."""
+def decode_usage(told: TokenUsage, tier: str = "") -> tuple[Usage | None, dict[str, Any]]:
+    """Return the neutral count, None where it is nonsense, and the members to keep in `extra`."""
     cached = told.cache_read_input_tokens or told.cache_read_input_token_count or 0
     written = told.cache_write_input_tokens or told.cache_write_input_token_count or 0
-    usage = Usage(
+    counted = Usage(
         input_tokens=told.input_tokens + cached + written,
         output_tokens=told.output_tokens,
         cached_tokens=cached,
@@ -33,6 +34,9 @@ def decode_usage(told: TokenUsage, tier: str = "") -> tuple[Usage, dict[str, Any
         ),
         tier=tier,
     )
+    usage = believed(counted, told.input_tokens)
+    if usage is None:
+        return None, {}
     ours, theirs = _counts(usage), msgspec.to_builtins(told)
     return usage, {_PREFIX + name: value for name, value in theirs.items() if ours.get(name) != value}
 

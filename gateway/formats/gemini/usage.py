@@ -19,13 +19,10 @@ import msgspec
 from gateway.exchange import Usage
 from gateway.formats.gemini.types import Answer, ModalityCount, UsageMetadata
 from gateway.formats.neutral.completion import tier_of
+from gateway.formats.neutral.reading import believed, count_in
 
 MODALITIES = {1: "TEXT", 2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"}
 """The numbers that Vertex may write instead of the words."""
-
-_MOST_TOKENS = 10**12
-"""Nobody uses more in a call: a host that reports more, or less than none, has not counted."""
-
 
 _BY_ANSWER = ("gemini-1", "gemini-2")
 
@@ -50,12 +47,9 @@ def decode_usage(told: UsageMetadata, searches: int = 0) -> Usage | None:
         return None
     thoughts, tool_use = told.thoughts_token_count or 0, told.tool_use_prompt_token_count or 0
     cached = told.cached_content_token_count or 0
-    counts = (prompt or 0, candidates or 0, thoughts, tool_use, cached)
-    if min(counts) < 0 or max(counts) > _MOST_TOKENS:
-        return None
     usage = Usage(
-        input_tokens=counts[0] + tool_use,
-        output_tokens=counts[1] + thoughts,
+        input_tokens=(prompt or 0) + tool_use,
+        output_tokens=(candidates or 0) + thoughts,
         cached_tokens=cached,
         reasoning_tokens=thoughts,
         tool_use_tokens=tool_use,
@@ -65,19 +59,20 @@ def decode_usage(told: UsageMetadata, searches: int = 0) -> Usage | None:
     inputs = [*(told.prompt_tokens_details or ()), *(told.tool_use_prompt_tokens_details or ())]
     outputs = told.candidates_tokens_details or ()
     if all(each.modality == "TEXT" for each in inputs) and all(each.modality == "TEXT" for each in outputs):
-        return usage  # nearly always: a stream tells its usage with each word
-    return msgspec.structs.replace(
+        return believed(usage, prompt, candidates)  # nearly always: a stream tells its usage with each word
+    whole = msgspec.structs.replace(
         usage,
         audio_input_tokens=_count_of("AUDIO", inputs),
         audio_output_tokens=_count_of("AUDIO", outputs),
         image_input_tokens=_count_of("IMAGE", inputs),
         image_output_tokens=_count_of("IMAGE", outputs),
     )
+    return believed(whole, prompt, candidates)
 
 
 def _count_of(modality: str, details: Iterable[ModalityCount]) -> int:
     return sum(
-        max(0, each.token_count or 0)
+        count_in(each.token_count)
         for each in details
         if (each.modality if isinstance(each.modality, str) else MODALITIES.get(each.modality or 0))
         == modality

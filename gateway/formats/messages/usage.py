@@ -17,36 +17,32 @@ from gateway.exchange import Usage
 from gateway.formats.messages.types import CacheCreation, OutputDetails
 from gateway.formats.messages.types import Usage as WireUsage
 from gateway.formats.neutral.completion import tier_of
-from gateway.formats.neutral.reading import searches_in
+from gateway.formats.neutral.reading import believed, searches_in
 
 USAGE = "messages.usage"
 _TIERS = frozenset({"standard", "priority", "batch"})
 _REST = ("cache_creation", "output_tokens_details", "server_tool_use", "inference_geo", "speed", "iterations")
 
 
-def decode_usage(told: WireUsage) -> Usage:
-    """Read a usage object; members that are missing, null or negative count as none.
+def decode_usage(told: WireUsage) -> Usage | None:
+    """Read a usage object; members that are missing or null count as none. None where one is nonsense.
 
     The fast mode has a price of its own, and goes with no other class than the standard one.
     """
-    cached = _count(told.cache_read_input_tokens)
-    written = _count(told.cache_creation_input_tokens)
-    hourly = _count(told.cache_creation.ephemeral_1h_input_tokens) if told.cache_creation else 0
+    cached, written = told.cache_read_input_tokens or 0, told.cache_creation_input_tokens or 0
+    hourly = (told.cache_creation.ephemeral_1h_input_tokens or 0) if told.cache_creation else 0
     details = told.output_tokens_details
-    return Usage(
-        input_tokens=_count(told.input_tokens) + cached + written,
-        output_tokens=_count(told.output_tokens),
+    usage = Usage(
+        input_tokens=(told.input_tokens or 0) + cached + written,
+        output_tokens=told.output_tokens or 0,
         cached_tokens=cached,
         cache_write_tokens=written,
         cache_write_1h_tokens=min(hourly, written),
-        reasoning_tokens=_count(details.thinking_tokens) if details else 0,
+        reasoning_tokens=(details.thinking_tokens or 0) if details else 0,
         searches=searches_in(told.server_tool_use) if told.server_tool_use else 0,
         tier=tier_of(told.service_tier) or tier_of(told.speed),
     )
-
-
-def _count(tokens: int | None) -> int:
-    return max(tokens or 0, 0)
+    return believed(usage, told.input_tokens)
 
 
 def rest_of(told: WireUsage) -> dict[str, Any]:

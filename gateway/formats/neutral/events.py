@@ -82,9 +82,9 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 
 
 class Metered(msgspec.Struct, frozen=True, gc=False):
-    """The usage so far; the last one told is the whole call's."""
+    """The usage so far; the last one told is the whole call's. None: what is told now is nonsense."""
 
-    usage: Usage
+    usage: Usage | None
 
 
 class Faulted(msgspec.Struct, frozen=True, gc=False):

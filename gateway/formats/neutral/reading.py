@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.errors import BadAnswer, BadRequest
+from gateway.exchange import Usage
 
 T = TypeVar("T")
 MOST_TOKENS = 10**12
@@ -58,6 +59,37 @@ def not_json(body: bytes, error: Exception) -> BadAnswer:
     if body.lstrip()[:1] == b"<":
         return BadAnswer("the upstream answered with an HTML page")
     return BadAnswer(f"the upstream's answer is not whole JSON: {error}")
+
+
+def believed(told: Usage, *parts: float | None) -> Usage | None:
+    """Return what an upstream tells that it used; None where an amount is nonsense: it has not counted.
+
+    `parts` are numbers of its that are in sums alone. Every format ends its reading of usage with this: what
+    passes is charged, and given back, as it is. The comparisons are written out because streams tell usage
+    with each word: a loop takes twice as long.
+    """
+    for part in parts:
+        if part is not None and not 0 <= part <= MOST_TOKENS:
+            return None
+    text = (
+        0 <= told.input_tokens <= MOST_TOKENS
+        and 0 <= told.output_tokens <= MOST_TOKENS
+        and 0 <= told.cached_tokens <= MOST_TOKENS
+        and 0 <= told.cache_write_tokens <= MOST_TOKENS
+        and 0 <= told.cache_write_1h_tokens <= MOST_TOKENS
+        and 0 <= told.reasoning_tokens <= MOST_TOKENS
+        and 0 <= told.tool_use_tokens <= MOST_TOKENS
+    )
+    media = (
+        0 <= told.audio_input_tokens <= MOST_TOKENS
+        and 0 <= told.audio_output_tokens <= MOST_TOKENS
+        and 0 <= told.image_input_tokens <= MOST_TOKENS
+        and 0 <= told.image_output_tokens <= MOST_TOKENS
+        and 0 <= told.searches <= MOST_TOKENS
+        and 0 <= told.characters <= MOST_TOKENS
+        and 0 <= told.audio_s <= MOST_TOKENS
+    )
+    return told if text and media else None
 
 
 def count_in(value: object) -> int:

@@ -16,7 +16,7 @@ from gateway.exchange import Usage
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish, TokenLogprob, TopLogprob
 from gateway.formats.neutral.parts import Part, Reasoning, Refusal, Text, ToolCall
-from gateway.formats.neutral.reading import MOST_TOKENS, read_answer
+from gateway.formats.neutral.reading import believed, read_answer
 from gateway.formats.ollama import types
 from gateway.formats.ollama.messages import read_arguments, read_message
 
@@ -76,9 +76,9 @@ def read_time(text: str) -> int:
 def read_usage(seen: types.Answer) -> Usage | None:
     """Read the counts; None where there are none, or nonsense. A prompt that was cached is not counted."""
     given = (seen.prompt_eval_count, seen.eval_count)
-    if given == (None, None) or any(count and not 0 <= count <= MOST_TOKENS for count in given):
+    if given == (None, None):
         return None
-    return Usage(seen.prompt_eval_count or 0, seen.eval_count or 0)
+    return believed(Usage(seen.prompt_eval_count or 0, seen.eval_count or 0))
 
 
 def read_extra(seen: types.Answer) -> dict[str, Any]:

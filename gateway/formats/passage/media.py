@@ -18,7 +18,9 @@ from gateway.formats.errors.told import fault_in
 from gateway.formats.framing.sse import Framer, data_of, split_events
 from gateway.formats.framing.whole import is_damaged
 from gateway.formats.neutral.completion import MOST_CHARS, NOTHING, About
-from gateway.formats.neutral.reading import read_answer, value_in
+from gateway.formats.neutral.reading import any_in, believed, read_answer, value_in
+
+_NULL = msgspec.Raw(b"null")
 
 
 class _Details(msgspec.Struct):
@@ -39,17 +41,18 @@ class _UsageObject(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    usage: _UsageObject | None = None
-    duration: int | float | str | None = None
+    usage: msgspec.Raw = _NULL
+    duration: msgspec.Raw = _NULL
     """Of a verbose transcript: the seconds of sound."""
-    model: msgspec.Raw = msgspec.Raw(b"null")
+    model: msgspec.Raw = _NULL
 
 
 _answer = msgspec.json.Decoder(_Answer)
+_usage_object = msgspec.json.Decoder(_UsageObject | None)
 _PAGE = re.compile(rb"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
 
-def read_media(body: bytes) -> tuple[Usage, bool, About]:
+def read_media(body: bytes) -> tuple[Usage | None, bool, About]:
     """Read what a transcript used; raises BadAnswer for a page. It may be plain text, and say nothing."""
     if _PAGE.match(body):
         raise BadAnswer("the upstream answered with an HTML page")
@@ -57,35 +60,42 @@ def read_media(body: bytes) -> tuple[Usage, bool, About]:
     return usage, False, about
 
 
-def read_images(body: bytes) -> tuple[Usage, bool, About]:
+def read_images(body: bytes) -> tuple[Usage | None, bool, About]:
     """Read what images used; raises BadAnswer when the answer is no JSON object."""
     read_answer(body, _Answer)
     usage, about = _read(body)
-    return msgspec.structs.replace(usage, image_output_tokens=usage.output_tokens), False, about
+    if usage is not None:
+        usage = msgspec.structs.replace(usage, image_output_tokens=usage.output_tokens)
+    return usage, False, about
 
 
-def _read(body: bytes) -> tuple[Usage, About]:
-    """Read the usage, and the model; nothing where the answer does not say, or is plain text."""
+def _read(body: bytes) -> tuple[Usage | None, About]:
+    """Read the usage, None where it is nonsense, and the model; nothing where the answer does not say."""
     try:
         seen = _answer.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # plain text
         return Usage(), NOTHING
-    usage = _usage(seen.usage) if seen.usage is not None else Usage()
-    if not usage.audio_s and isinstance(seen.duration, int | float):
-        usage = msgspec.structs.replace(usage, audio_s=float(seen.duration))
-    return usage, About((value_in(seen.model) or "")[:MOST_CHARS])
+    duration = any_in(seen.duration)
+    seconds = duration if isinstance(duration, int | float) and duration is not True else None
+    return _usage(seen.usage, seconds), About((value_in(seen.model) or "")[:MOST_CHARS])
 
 
-def _usage(seen: _UsageObject) -> Usage:
+def _usage(told: msgspec.Raw, seconds: float | None = None) -> Usage | None:
+    """Read a `usage` member; None where it is nonsense. `seconds` are those that are told beside it."""
+    try:
+        seen = _usage_object.decode(told) or _UsageObject()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
     details = seen.input_tokens_details or seen.input_token_details or _Details()
-    return Usage(
+    usage = Usage(
         input_tokens=int(seen.input_tokens or 0),
         output_tokens=int(seen.output_tokens or 0),
         cached_tokens=int(details.cached_tokens or 0),
         audio_input_tokens=int(details.audio_tokens or 0),
         image_input_tokens=int(details.image_tokens or 0),
-        audio_s=float(seen.seconds or 0.0),
+        audio_s=seen.seconds or seconds or 0.0,
     )
+    return believed(usage)
 
 
 class RawStream:
@@ -147,7 +157,7 @@ def _text_member(members: Mapping[str, Any], name: str) -> str:
 
 class _MediaEvent(msgspec.Struct):
     type: str = ""
-    usage: _UsageObject | None = None
+    usage: msgspec.Raw = _NULL
 
 
 _media_event = msgspec.json.Decoder(_MediaEvent)
@@ -168,9 +178,9 @@ class MediaEvents:
         self.skipped = 0
 
     @property
-    def usage(self) -> Usage:
-        """The usage that was told; nothing where none was."""
-        return self._usage or Usage()
+    def usage(self) -> Usage | None:
+        """The usage that was told, the last one where there were several; None until then."""
+        return self._usage
 
     @property
     def finished(self) -> bool:
@@ -225,4 +235,5 @@ class MediaEvents:
         self.fault = self.fault or fault
         self.begun = self.begun or fault is None
         self._last = seen.type or self._last
-        self._usage = self._usage if seen.usage is None else _usage(seen.usage)
+        if bytes(seen.usage) != b"null":
+            self._usage = _usage(seen.usage)

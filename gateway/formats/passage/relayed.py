@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.errors import Filtered
+from gateway.errors import Filtered, UpstreamError
 from gateway.exchange import Call
 from gateway.formats.chat.stream import RelayedStream
 from gateway.formats.framing.sse import begins_as_events
@@ -24,7 +24,7 @@ from gateway.formats.passage.recast import EVENTS, JSON, read_whole, write_as_st
 from gateway.formats.passage.seam import AnswerStream, Terms, Whole
 from gateway.formats.passage.watched import DecodedStream
 from gateway.formats.passage.watching import WATCHES
-from gateway.formats.passage.whole import read_refusal
+from gateway.formats.passage.whole import read_refusal, refused
 
 _RECAST = frozenset({*CODECS, "completions"})
 """Formats of which a whole answer can be said as a stream."""
@@ -62,8 +62,15 @@ class RelayedPassage(msgspec.Struct, frozen=True, gc=False):
     def read(self, body: bytes) -> Whole:
         """Check a whole answer and read its usage; changes nothing in it but the model's name.
 
-        An answer in the other shape than was asked for is written anew in that one.
+        An answer in the other shape than was asked for is written anew in that one. Raises UpstreamError when
+        it is none and tells no usage.
         """
+        try:
+            return self._read(body)
+        except UpstreamError as error:
+            return refused(error, body, self.call.format)
+
+    def _read(self, body: bytes) -> Whole:
         call, terms = self.call, self.terms
         watch = WATCHES[call.format]
         if call.format in CODECS and begins_as_events(body):
@@ -74,7 +81,7 @@ class RelayedPassage(msgspec.Struct, frozen=True, gc=False):
         try:
             usage, empty, about = watch.read(body)
         except Filtered as refusal:
-            usage, about = read_refusal(body)
+            usage, about = read_refusal(body, call.format, "content_filter")
             written = b"" if call.envelope.stream else self._named(body)
             return Whole(written, usage, refusal=refusal, about=about)
         if call.envelope.stream and call.format in _RECAST:

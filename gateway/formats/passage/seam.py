@@ -42,7 +42,8 @@ class Whole(msgspec.Struct, frozen=True, gc=False):
     """What it is, where it came as something else."""
     refusal: UpstreamError | None = None
     """It tells that the prompt was not let through: in the client's own format; or, without a body, in one
-    that is of no use to the client, who gets an error instead."""
+    that is of no use to the client, who gets an error instead. So does whoever is answered with what is no
+    answer and says what it used: that is billed all the same."""
     about: About = NOTHING
 
 
@@ -113,7 +114,7 @@ class Passage(Protocol):
         """Whether the client gets an answer as it comes that is no event stream: sound."""
 
     def read(self, body: bytes) -> Whole:
-        """Turn a whole answer into the client's; raises UpstreamError when it is none."""
+        """Turn a whole answer into the client's; raises UpstreamError when it is none and tells no usage."""
 
     @property
     def stream(self) -> Callable[[int], AnswerStream] | None:

@@ -24,6 +24,7 @@ from gateway.formats.passage.heard import Heard, says_nothing
 from gateway.formats.passage.recast import EVENTS, JSON, read_whole
 from gateway.formats.passage.relayed import RelayedPassage
 from gateway.formats.passage.seam import AnswerStream, Passage, Terms, Whole
+from gateway.formats.passage.whole import refused
 from gateway.formats.vectors.embeddings import decode_embedding_answer, encode_embedding_request
 from gateway.formats.vectors.rerank import decode_rerank_answer, encode_rerank_request
 
@@ -85,10 +86,16 @@ class TranslatedPassage(msgspec.Struct, frozen=True, gc=False):
         return self.client is self.upstream
 
     def read(self, body: bytes) -> Whole:
-        """Translate a whole answer; raises UpstreamError when it is none.
+        """Translate a whole answer; raises UpstreamError when it is none and tells no usage.
 
         A client gets a stream or none as it asked, whichever of them the upstream gave.
         """
+        try:
+            return self._read(body)
+        except UpstreamError as error:
+            return refused(error, body, self.call.format)
+
+    def _read(self, body: bytes) -> Whole:
         completion = read_whole(self.upstream, body)
         about = about_of(completion)
         if (block := block_in(completion.extra)) is not None:
@@ -244,8 +251,11 @@ class ConvertedPassage(msgspec.Struct, frozen=True, gc=False):
     stream: None = None
 
     def read(self, body: bytes) -> Whole:
-        """Translate the answer; raises UpstreamError when it is none."""
-        written, usage, model = self.decode(body)
+        """Translate the answer; raises UpstreamError when it is none and tells no usage."""
+        try:
+            written, usage, model = self.decode(body)
+        except UpstreamError as error:
+            return refused(error, body, self.call.format)
         return Whole(written, usage, about=About(model))
 
 

@@ -2,18 +2,24 @@
 
 Only the members that answer this are decoded. `Read` is the usage (None: it is not told), whether the
 answer is empty, and what it tells of itself. Every reader raises BadAnswer for what is no answer, and the
-error that an answer tells in place of itself.
+error that an answer tells in place of itself; `refused` finds what such a one used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from gateway.errors import BadAnswer, UpstreamError
-from gateway.exchange import Usage
+from gateway.exchange import Format, Usage
+from gateway.formats.chat.usage import decode_usage as decode_openai_usage
+from gateway.formats.cohere import types as cohere
+from gateway.formats.cohere.usage import read_usage as read_cohere_usage
+from gateway.formats.converse import types as converse
+from gateway.formats.converse.usage import decode_usage as decode_aws_usage
+from gateway.formats.converse.usage import read_tier
 from gateway.formats.errors.told import fault_in
 from gateway.formats.gemini import types as gemini
 from gateway.formats.gemini.answer import blocked, read_finish
@@ -24,11 +30,14 @@ from gateway.formats.messages.answer import finish_of
 from gateway.formats.messages.usage import decode_usage as decode_anthropic_usage
 from gateway.formats.neutral.completion import MOST_CHARS, MUTE, NOTHING, About, Finish, in_tier, tier_of
 from gateway.formats.neutral.reading import any_in, read_answer, value_in
+from gateway.formats.ollama import types as ollama
+from gateway.formats.ollama.answer import read_usage as read_ollama_usage
+from gateway.formats.passage.seam import Whole
 from gateway.formats.responses import types as responses
 from gateway.formats.responses.answer import CALLS, read_ending, read_error
 from gateway.formats.responses.usage import SEARCH, is_billed, read_searches
 from gateway.formats.responses.usage import read_usage as read_responses_usage
-from gateway.formats.vectors.usage import read_vector_usage
+from gateway.formats.vectors.usage import VECTORS, read_vector_usage
 
 T = TypeVar("T")
 Read = tuple[Usage | None, bool, About]
@@ -104,12 +113,16 @@ class _Incomplete(msgspec.Struct):
     reason: str | None = None
 
 
-class _Refused(msgspec.Struct, rename="camel"):
-    usage_metadata: gemini.UsageMetadata | None = None
-    model_version: msgspec.Raw = _NULL
+class _Refused(msgspec.Struct):
+    """Any JSON object: where it may tell what it used, and of which model it is."""
+
+    usage: msgspec.Raw = _NULL
+    usage_metadata: msgspec.Raw = msgspec.field(default=_NULL, name="usageMetadata")
+    model: msgspec.Raw = _NULL
+    model_version: msgspec.Raw = msgspec.field(default=_NULL, name="modelVersion")
+    service_tier: msgspec.Raw = _NULL
 
 
-_refused = msgspec.json.Decoder(_Refused)
 _incomplete = msgspec.json.Decoder(_Incomplete | None)
 
 
@@ -164,16 +177,17 @@ def read_gemini(body: bytes) -> Read:
     if not answer.candidates:
         reason = answer.prompt_feedback and answer.prompt_feedback.block_reason
         raise _no(body, "candidates") if reason is None else blocked(reason)
-    told = answer.usage_metadata
-    usage = None if told is None else decode_google_usage(told)
-    if usage is not None and any(each.grounding_metadata is not _NULL for each in answer.candidates):
-        usage = _grounded(usage, answer)
+    usage = _used_by(answer)
     about = _about(answer.model_version, _end_of_candidate(answer.candidates[0]), usage)
     return usage, not any(map(_says_as_candidate, answer.candidates)), about
 
 
-def _grounded(usage: Usage, answer: _Gemini) -> Usage:
-    grounds = [any_in(each.grounding_metadata) for each in answer.candidates or ()]
+def _used_by(answer: _Gemini) -> Usage | None:
+    told, candidates = answer.usage_metadata, answer.candidates or ()
+    usage = None if told is None else decode_google_usage(told)
+    if usage is None or all(each.grounding_metadata is _NULL for each in candidates):
+        return usage
+    grounds = [any_in(each.grounding_metadata) for each in candidates]
     queries = [ground.get("webSearchQueries") for ground in grounds if isinstance(ground, dict)]
     searches = billed_searches(queries, value_in(answer.model_version) or "")
     return msgspec.structs.replace(usage, searches=searches)
@@ -191,15 +205,90 @@ def read_free(body: bytes) -> Read:
     return Usage(), False, _about(read_answer(body, _Whole).model)
 
 
-def read_refusal(body: bytes) -> tuple[Usage | None, About]:
-    """Return what is told beside the refusal of a prompt, and its tokens. Only Google answers with such."""
+def refused(error: UpstreamError, body: bytes, wire: Format) -> Whole:
+    """Return what an answer that is none, because of `error`, tells of its usage: it is billed all the same.
+
+    Raises `error` where it tells none.
+    """
+    usage, about = read_refusal(body, wire)
+    if usage is None:
+        raise error
+    return Whole(b"", usage, refusal=error, about=about)
+
+
+def read_refusal(body: bytes, wire: Format, finish: Finish | None = None) -> tuple[Usage | None, About]:
+    """Return what an answer in the format `wire` tells beside the reason that it is none, and its tokens."""
+    read = _BESIDE.get(wire)
+    seen = None if read is None else _as(body, _Refused)
+    if read is None or seen is None:
+        return None, About("", finish or "")
+    usage = in_tier(read(body, seen), tier_of(value_in(seen.service_tier)))
+    return usage, _about(seen.model if seen.model is not _NULL else seen.model_version, finish, usage)
+
+
+def _as(raw: bytes, kind: type[T]) -> T | None:
+    """Decode what may be anything."""
     try:
-        refused = _refused.decode(body)
+        return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None, About("", "content_filter")
-    told = refused.usage_metadata
-    usage = None if told is None else decode_google_usage(told)
-    return usage, _about(refused.model_version, "content_filter", usage)
+        return None
+
+
+def _openai_beside(_: bytes, seen: _Refused) -> Usage | None:
+    return decode_openai_usage(seen.usage)
+
+
+def _messages_beside(_: bytes, seen: _Refused) -> Usage | None:
+    told = _as(seen.usage, messages.Usage)
+    return None if told is None else decode_anthropic_usage(told)
+
+
+def _responses_beside(body: bytes, seen: _Refused) -> Usage | None:
+    answer = _as(body, _Responses) or _Responses(usage=_as(seen.usage, responses.UsageObject))
+    return read_responses_usage(answer.usage, _searches(answer))
+
+
+def _gemini_beside(body: bytes, seen: _Refused) -> Usage | None:
+    answer = _as(body, _Gemini)
+    return _used_by(answer or _Gemini(usage_metadata=_as(seen.usage_metadata, gemini.UsageMetadata)))
+
+
+def _converse_beside(body: bytes, _: _Refused) -> Usage | None:
+    told = _as(body, converse.Metadata)
+    return None if told is None or told.usage is None else decode_aws_usage(told.usage, read_tier(told))[0]
+
+
+def _cohere_beside(_: bytes, seen: _Refused) -> Usage | None:
+    return read_cohere_usage(_as(seen.usage, cohere.UsageObject))
+
+
+class _Counts(msgspec.Struct):
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+
+
+def _ollama_beside(body: bytes, _: _Refused) -> Usage | None:
+    told = _as(body, _Counts) or _Counts()
+    return read_ollama_usage(
+        ollama.Answer(prompt_eval_count=told.prompt_eval_count, eval_count=told.eval_count)
+    )
+
+
+def _vectors_beside(wire: Format) -> Callable[[bytes, _Refused], Usage | None]:
+    return lambda body, _: read_vector_usage(body, wire)[0]
+
+
+_BESIDE: Mapping[Format, Callable[[bytes, _Refused], Usage | None]] = {
+    "chat": _openai_beside,
+    "completions": _openai_beside,
+    "responses": _responses_beside,
+    "messages": _messages_beside,
+    "gemini": _gemini_beside,
+    "converse": _converse_beside,
+    "cohere": _cohere_beside,
+    "ollama": _ollama_beside,
+    **{wire: _vectors_beside(wire) for wire in VECTORS},
+}
 
 
 def read_vectors(body: bytes) -> Read:

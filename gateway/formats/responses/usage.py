@@ -16,12 +16,8 @@ from typing import Any
 import msgspec
 
 from gateway.exchange import Usage
-from gateway.formats.neutral.reading import count_in
+from gateway.formats.neutral.reading import believed, count_in
 from gateway.formats.responses.types import InputDetails, OutputDetails, UsageObject
-
-_MOST_TOKENS = 10**12
-"""Nobody uses more in a call: a host that reports more, or less than none, has not counted."""
-
 
 SEARCH = "web_search_call"
 """The kind of items that are searches of the web."""
@@ -63,23 +59,15 @@ def read_usage(seen: UsageObject | None, searches: int = 0) -> Usage | None:
     if seen is None or (seen.input_tokens is None and seen.output_tokens is None):
         return None
     given, made = seen.input_tokens_details or InputDetails(), seen.output_tokens_details or OutputDetails()
-    counts = (
-        seen.input_tokens or 0,
-        seen.output_tokens or 0,
-        given.cached_tokens or 0,
-        given.cache_write_tokens or 0,
-        made.reasoning_tokens or 0,
-    )
-    if min(counts) < 0 or max(counts) > _MOST_TOKENS:
-        return None
-    return Usage(
-        input_tokens=counts[0],
-        output_tokens=counts[1],
-        cached_tokens=counts[2],
-        cache_write_tokens=counts[3],
-        reasoning_tokens=counts[4],
+    usage = Usage(
+        input_tokens=seen.input_tokens or 0,
+        output_tokens=seen.output_tokens or 0,
+        cached_tokens=given.cached_tokens or 0,
+        cache_write_tokens=given.cache_write_tokens or 0,
+        reasoning_tokens=made.reasoning_tokens or 0,
         searches=searches,
     )
+    return believed(usage)
 
 
 def write_usage(usage: Usage | None) -> dict[str, Any] | None:

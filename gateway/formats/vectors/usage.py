@@ -10,7 +10,13 @@ import msgspec
 
 from gateway.exchange import Format, Usage
 from gateway.formats.neutral.completion import MOST_CHARS
-from gateway.formats.neutral.reading import MOST_TOKENS, value_in
+from gateway.formats.neutral.reading import believed, value_in
+
+VECTORS: tuple[Format, ...] = (
+    *("embeddings", "gemini_embeddings", "cohere_embeddings", "titan_embeddings", "ollama_embeddings"),
+    *("rerank", "voyage_rerank"),
+)
+"""The formats whose usage is read here."""
 
 Number = int | float
 _NULL = msgspec.Raw(b"null")
@@ -102,8 +108,8 @@ def _openai_usage(seen: _OpenAI) -> Usage | None:
 def _usage(
     tokens: Number | None, images: Number | None = None, searches: Number | None = None
 ) -> Usage | None:
-    told = [number for number in (tokens, images, searches) if number is not None]
-    if not told or min(told) < 0 or max(told) > MOST_TOKENS:
+    if tokens is None and images is None and searches is None:
         return None
     seen = int(images or 0)
-    return Usage(int(tokens or 0) + seen, image_input_tokens=seen, searches=int(searches or 0))
+    usage = Usage(int(tokens or 0) + seen, image_input_tokens=seen, searches=int(searches or 0))
+    return believed(usage, tokens)

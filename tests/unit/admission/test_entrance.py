@@ -77,6 +77,48 @@ def test_what_is_reserved_is_settled_by_what_was_used() -> None:
         assert taken(at) == [1, 12, 12 * EACH_NANOUSD]
 
 
+def test_what_no_upstream_can_have_used_is_not_given_back() -> None:
+    at = entrance(rule("q", line("requests", 9), line("tokens", 10_000)), budget(100 * USD))
+    _, seen = admitted(at, call(max_tokens=100))
+    assert seen.lease is not None
+    credited = Attempt("one", "fast", 0.0, usage=Usage(1, -500_000), price=PRICE)
+    used = Attempt("two", "fast", 0.0, usage=Usage(7, 5), price=PRICE)
+    seen.lease.settle([credited, used])
+    assert taken(at) == [1, 13, 12 * EACH_NANOUSD]
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1e308])
+def test_where_the_cost_cannot_be_said_what_was_planned_is_charged(seconds: float) -> None:
+    hour = Price.flat("p2", Rates.of({"input": 1000 * USD, "output": 1000 * USD, "audio_hour": USD}))
+    at = entrance(rule("q", line("requests", 9), line("tokens", 10_000)), budget(100 * USD))
+    _, seen = admitted(at, call(max_tokens=100), hour)
+    planned = taken(at)
+    assert seen.lease is not None
+    told = list[object]()
+    seen.lease.settled = told.append
+    seen.lease.settle([Attempt("one", "fast", 0.0, usage=Usage(7, 5, audio_s=seconds), price=hour)])
+    assert (taken(at), len(told)) == (planned, 1)
+
+
+def test_nonsense_is_settled_whatever_is_learnt_of_it() -> None:
+    at = entrance(rule("q", line("requests", 9), line("tokens", 10_000)))
+    _, seen = admitted(at, call(max_tokens=100))
+    assert seen.lease is not None
+    before = taken(at)
+    seen.lease.settle([Attempt("one", "fast", 0.0, usage=Usage(10**400, 10**400), price=PRICE)])
+    assert taken(at)[1] > before[1] > 0
+
+
+def test_what_was_taken_comes_back_whatever_becomes_of_those_who_hear_of_it() -> None:
+    at = entrance(rule("q", line("requests", 9), line("tokens", 10_000)))
+    _, seen = admitted(at, call(max_tokens=100))
+    assert seen.lease is not None
+    seen.lease.settled = lambda _: {}["defect"]
+    with pytest.raises(KeyError):
+        seen.lease.settle([Attempt("one", "fast", 0.0, usage=Usage(7, 5), price=PRICE)])
+    assert taken(at) == [1, 12]
+
+
 def test_what_was_not_used_at_all_comes_back_but_for_the_request() -> None:
     at = entrance(rule("q", line("requests", 9), line("tokens", 10_000)), budget(100 * USD))
     _, seen = admitted(at, call(max_tokens=100))

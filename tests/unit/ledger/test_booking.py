@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, Failed
-from gateway.exchange import Attempt, Call, Caller, Envelope, Price, Rates, Record, Usage
+from gateway.exchange import SPENT, Attempt, Call, Caller, Envelope, Price, Rates, Record, Usage
 from gateway.ledger.booking import Ended, entries_of, estimate, rebooked
 from gateway.ledger.entries import MEASURES, Entry, reversal_of
 
@@ -138,6 +138,25 @@ def test_names_and_numbers_that_nobody_can_mean_are_bounded() -> None:
     assert entry.input_tokens == entry.output_tokens == 1 << 40
     assert (len(entry.answered_model), len(entry.asked_model)) == (200, 200)
     assert entry.cost < 10**38 // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        *((name, number) for name in SPENT for number in (-500_000, 10**200, 10**400)),
+        *(("audio_s", number) for number in (1e308, float("inf"), float("-inf"), float("nan"))),
+    ],
+)
+def test_whatever_an_amount_is_the_call_is_booked(name: str, number: float) -> None:
+    sane = Usage(9, 7, audio_s=1.5)
+    (entry,) = booked(a_record(an_attempt(msgspec.structs.replace(sane, **{name: number}))))
+    most = 1000 << 40 if name == "audio_s" else 1 << 40
+    measure = "audio_ms" if name == "audio_s" else name
+    assert getattr(entry, measure) == (most if number > 0 else 0)
+    assert all(0 <= getattr(entry, each) < 10**38 for each in MEASURES if each != "saved")
+    (plain,) = booked(a_record(an_attempt(sane)))
+    others = {"input_tokens", "output_tokens", "audio_ms"} - {measure}
+    assert {each: getattr(entry, each) for each in others} == {each: getattr(plain, each) for each in others}
 
 
 def test_an_estimate_is_booked_and_taken_back_once_it_was_counted() -> None:

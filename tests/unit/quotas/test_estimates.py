@@ -129,6 +129,15 @@ def test_odd_calls_among_others_change_little(odd: tuple[int, int], calls: int) 
         assert estimates.input_tokens(MODEL, said(tokens)) == pytest.approx(tokens * 1.2, rel=0.3)
 
 
+@pytest.mark.parametrize("nonsense", [-1, 1 << 41, 10**200, 10**400])
+def test_nothing_is_learnt_of_what_nobody_can_have_counted(nonsense: int) -> None:
+    estimates = Estimates()
+    for prompt in (said(1000), said(1)):
+        estimates.learn_input(MODEL, prompt, nonsense)
+    estimates.learn_output("r", MODEL, nonsense)
+    assert estimates.remembered == 0
+
+
 @pytest.mark.parametrize("reported", [1, 5, 50_000_000])
 def test_nothing_learnt_makes_an_estimate_absurd(reported: int) -> None:
     estimates = Estimates()

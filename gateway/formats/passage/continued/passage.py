@@ -28,6 +28,7 @@ from gateway.formats.neutral.parts import Text
 from gateway.formats.passage.continued.continuation import Continuation, Told
 from gateway.formats.passage.seam import AnswerStream, Passage, Terms, Whole
 from gateway.formats.passage.translated import TranslatedPassage, TranslatedStream, translated
+from gateway.formats.passage.whole import refused
 
 _NO_THINKING_BESIDE: frozenset[Format] = frozenset({"messages", "converse"})
 _BYTES_PER_TOKEN = 4
@@ -129,9 +130,9 @@ class ContinuingPassage(msgspec.Struct, frozen=True, gc=False):
         return self.fresh.content_type
 
     def read(self, body: bytes) -> Whole:
-        """Refuse a whole answer: the client is in the middle of a stream. Raises BadAnswer."""
+        """Refuse a whole answer: its client is amid a stream. Raises BadAnswer where it tells no usage."""
         told = "the upstream answered with no stream where it was to go on with one"
-        raise BadAnswer(told, detail=f"{len(body)} bytes")
+        return refused(BadAnswer(told, detail=f"{len(body)} bytes"), body, self.call.format)
 
     @property
     def stream(self) -> Callable[[int], AnswerStream]:

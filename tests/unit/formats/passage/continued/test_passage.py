@@ -449,6 +449,11 @@ def test_a_whole_answer_is_not_gone_on_with() -> None:
     with pytest.raises(BadAnswer):
         continuing_passage(asked("chat"), "chat", "m", TERMS, stream).read(body)
     assert said(stream) == "".join(FIRST)
+    used = Completion((Choice((Text("x"),), "stop"),), usage=Usage(3, 4))
+    going_on = continuing_passage(asked("messages"), "chat", "m", TERMS, stream)
+    refused = going_on.read(CODECS["chat"].encode_answer(used, HEADING))
+    assert isinstance(refused.refusal, BadAnswer)
+    assert (refused.body, refused.usage) == (b"", Usage(3, 4))
 
 
 def test_the_fault_of_the_first_stream_is_kept_from_the_client_too() -> None:
