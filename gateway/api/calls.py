@@ -23,7 +23,7 @@ from gateway.formats.http.dialect import KEY_HEADERS, authorization_of
 from gateway.pipeline import serve
 from gateway.runtime import Runtime
 from gateway.server.connection import DISCONNECT
-from gateway.texts.trees import ERROR, Clean, clean_errors
+from gateway.texts.trees import ERROR, Clean, clean_errors, tells_of_error
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -200,7 +200,7 @@ class Client:
             piece = await anext(body, b"")
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             while piece:
-                if ERROR in piece:
+                if ERROR in piece and tells_of_error(piece):
                     piece = await _cleaned_errors(piece, clean)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await anext(body, b"")

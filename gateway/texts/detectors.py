@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
-from gateway.texts import accounts, contacts, keys
+from gateway.texts import accounts, contacts, keys, spacing
 from gateway.texts.patterns import Place, TooMany, compile_pattern
+from gateway.texts.spacing import with_any_spaces
 
 Detector = Literal["email", "phone", "card", "iban", "secret"]
 """A kind of data that is found by its form."""
@@ -25,25 +26,25 @@ Look = Callable[[bytes], Iterator[Place]]
 
 _FOUND: Mapping[Detector, Look] = {
     "email": contacts.emails,
-    "phone": contacts.phones,
-    "card": accounts.cards,
-    "iban": accounts.ibans,
+    "phone": with_any_spaces(contacts.phones),
+    "card": with_any_spaces(accounts.cards),
+    "iban": with_any_spaces(accounts.ibans),
     "secret": keys.found,
 }
 WRITTEN: Mapping[Detector, Look] = {
     "secret": keys.written,
-    "card": accounts.written_cards,
-    "iban": accounts.written_ibans,
+    "card": with_any_spaces(accounts.written_cards),
+    "iban": with_any_spaces(accounts.written_ibans),
     "email": contacts.written_emails,
-    "phone": contacts.written_phones,
+    "phone": with_any_spaces(contacts.written_phones),
 }
 """By what is surest: a phone may be seen in a key, but no key in a phone."""
 
 _SUSPECT: Mapping[Detector, str] = {
     "email": "@",
-    "phone": r"\d(?:[ ./()-]{0,3}\d){7}",
-    "card": r"\d(?:[ .-]?\d){11}",
-    "iban": r"[A-Za-z]{2}\d\d(?:[ .-]?[A-Za-z0-9]){11}",
+    "phone": r"\d(?:[ ./()-]{0,3}\d){7}|" + spacing.SUSPECT,
+    "card": r"\d(?:[ .-]?\d){11}|" + spacing.SUSPECT,
+    "iban": r"[A-Za-z]{2}\d\d(?:[ .-]?[A-Za-z0-9]){11}|" + spacing.SUSPECT,
     "secret": keys.SUSPECT,
 }
 """What is in every text in which the detector finds something, and hardly ever in another."""
@@ -68,6 +69,6 @@ def suspect(kinds: frozenset[Detector], *more: str) -> Callable[[bytes], object]
     return compile_pattern("|".join(parts)).search
 
 
-def suspect_written(kinds: frozenset[Detector]) -> Callable[[bytes], object]:
+def suspect_written(kinds: frozenset[Detector], *more: str) -> Callable[[bytes], object]:
     """Return the same for what WRITTEN finds."""
-    return suspect(kinds, *(_MORE_SUSPECT[kind] for kind in sorted(kinds & _MORE_SUSPECT.keys())))
+    return suspect(kinds, *more, *(_MORE_SUSPECT[kind] for kind in sorted(kinds & _MORE_SUSPECT.keys())))

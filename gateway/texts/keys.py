@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from gateway.texts.named import MORE_NAMES, is_mixed, named
 from gateway.texts.patterns import Pattern, Place, compile_pattern, looked_at
 
 _KEYS = (
@@ -57,10 +58,6 @@ _NAMES = r"(?:passw(?:or)?d|passwort|passphrase|\bpwd|secret|api[_-]?key|access[
 _NAMED = compile_pattern(
     rf"(?i){_NAMES}" + r"""["'`]?\s{0,3}(?::|=|:=|=>)\s{0,3}["'`]?([^\s"'`<>{}()\[\],;]{8,200})"""
 )
-_WRITTEN_NAMED = compile_pattern(
-    rf"(?i){_NAMES}"
-    r"""(?:\\*["'`])?\s{0,3}(?::|=|:=|=>)\s{0,3}b?(?:\\*["'`])?([^\s"'`<>{}()\[\],;&\\]{6,})"""
-)
 _SHOWN = compile_pattern(
     r"(?i)\b(?:(?:proxy-)?authorization|(?:x-|x-goog-)?api-key|(?:set-)?cookie)"
     r"""(?:\\*["'])?\s{0,3}[:=,]\s{0,3}b?(?:\\*["'])?"""
@@ -72,10 +69,17 @@ _IN_QUERY = compile_pattern(
     r"(?i)[?&](?:key|api[_-]?key|access[_-]?token|id_token|refresh_token|token|password|passwd|pwd|secret"
     r"""|client_secret|sig|signature|x-amz-(?:signature|credential|security-token))=([^&\s"'#<>\\]{4,})"""
 )
-_IN_URL = compile_pattern(r"""[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#@"'<>\\]+)@""")
+_PLAIN = r"""[^\s/?#"'<>\\"""
+"""What may stand in a user's name and password, but for the rest of a class; the rest should be escaped."""
+_REST = r"""[/?#][^\s@"'<>\\]*"""
+_IN_URL = compile_pattern(
+    rf"[A-Za-z][A-Za-z0-9+.-]*://({_PLAIN}]+"
+    rf"|:{_PLAIN}@]*{_REST}"
+    rf"|{_PLAIN}@:\[\]]+:{_PLAIN}@]*{_PLAIN}@\d]{_PLAIN}@]*{_REST})@"
+)
+"""Also a password with one of `/?#` in it; a user's has more than digits before that, as no port has."""
 _PEM_BEGIN = compile_pattern(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _PEM_END = re.compile(rb"-----END [A-Z0-9 ]{0,60}-----")
-_DIGIT, _LETTER = re.compile(rb"[0-9]"), re.compile(rb"[A-Za-z]")
 _PLACEHOLDER = re.compile(rb"[$*%]|.*(?:\.\.\.|xxxx|\*\*\*|your|example|redacted|environ)", re.IGNORECASE)
 _REFERENCE = (b"$", b"*", b"%", b"[")
 """How something begins that stands for another thing."""
@@ -88,6 +92,7 @@ SUSPECT = (
 MORE_SUSPECT = (
     r"fb-|xai|pplx|nvapi|csk|tvly|whsec|dckr|GOCSPX|pypi|lin_api|pk-lf|r8_|fw_|sbp_|shpat|phc_|ntn_|dop_v1"
     r"|dapi|hvs\.|ABSK|(?i:authorization|bearer|basic|api-key|cookie|[?&]key|[?&]sig|x-amz-)"
+    rf"|(?i:{MORE_NAMES})"
 )
 """The same of `written`, beside SUSPECT."""
 
@@ -107,20 +112,21 @@ def written(text: bytes) -> Iterator[Place]:
     for form in (_WRITTEN_KEY, _IN_URL, _IN_QUERY):
         for seen in looked_at(form.finditer(text)):
             yield seen.start(1), seen.end(1)
-    for form, least in ((_WRITTEN_NAMED, 0), (_SHOWN, _LONG), (_BEARER, _LONG)):
-        yield from _values(form, least, text)
+    yield from named(text)
+    for form in (_SHOWN, _BEARER):
+        yield from _values(form, text)
 
 
 _LONG = 20
 """A word of so many letters behind `Bearer` is no word."""
 
 
-def _values(form: Pattern, sure_chars: int, text: bytes) -> Iterator[Place]:
+def _values(form: Pattern, text: bytes) -> Iterator[Place]:
     for seen in looked_at(form.finditer(text)):
         value = seen.group(1)
         if value.startswith(_REFERENCE):
             continue
-        if _is_mixed(value) or 0 < sure_chars <= len(value):
+        if is_mixed(value) or len(value) >= _LONG:
             yield seen.start(1), seen.end(1)
 
 
@@ -136,8 +142,4 @@ def _private_keys(text: bytes) -> Iterator[Place]:
 
 
 def _is_password(value: bytes) -> bool:
-    return _is_mixed(value) and _PLACEHOLDER.match(value) is None
-
-
-def _is_mixed(value: bytes) -> bool:
-    return _DIGIT.search(value) is not None and _LETTER.search(value) is not None
+    return is_mixed(value) and _PLACEHOLDER.match(value) is None

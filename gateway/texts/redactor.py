@@ -6,6 +6,7 @@ after one look. Must not know where the texts come from, or where they go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
@@ -26,13 +27,29 @@ TOO_MUCH = "[redacted: too much to look through]"
 """In place of a text with more places to look at than can be looked at in good time."""
 _SHORT_CHARS, _REMEMBERED = 64, 512
 """Of short texts the last ones are remembered: names come again with every call."""
+_GROUPS = r"00[aA]0|20(?:0[0-9aA]|1[0-3]|[25][fF])|2212|3000"
+_HIDING = rf"\\u00[2-7]|[\d)]\\+u(?:{_GROUPS})"
+_hides = compile_pattern(_HIDING).search
+_IN_JSON = re.compile(rf"\\u(00[2-7][0-9a-fA-F]|{_GROUPS})".encode())
+"""Signs, letters and digits of ASCII, and what groups digits; other escapes hide nothing."""
+
+
+def _opened(text: bytes) -> bytes:
+    """Open what JSON escapes, however deep it is quoted."""
+    if _hides(text) is None:
+        return text
+    pieces, done = list[bytes](), 0
+    for escaped in _IN_JSON.finditer(text):
+        pieces += [text[done : escaped.start()].rstrip(b"\\"), chr(int(escaped.group(1), 16)).encode()]
+        done = escaped.end()
+    return b"".join([*pieces, text[done:]])
 
 
 class Redactor:
     """Of the kinds `detect`, all where none are named, and of `patterns` (RE2, checked before)."""
 
     def __init__(self, detect: Sequence[Detector] = tuple(WRITTEN), patterns: Sequence[str] = ()) -> None:
-        self._suspect = suspect_written(frozenset(detect)) if detect else None
+        self._suspect = suspect_written(frozenset(detect), _HIDING)
         self._looks = [
             (suspect_written(frozenset({kind})), look, MARKS[kind])
             for kind, look in WRITTEN.items()
@@ -63,9 +80,14 @@ class Redactor:
         return text if cleaned == raw else cleaned.decode("utf-8", "replace")
 
     def _cleaned(self, raw: bytes) -> bytes:
-        suspicious = self._suspect is not None and self._suspect(raw) is not None
-        if not suspicious and not any(pattern.search(raw) for pattern in self._patterns):
+        if self._suspect(raw) is None and not any(pattern.search(raw) for pattern in self._patterns):
             return raw
+        cleaned = self._marked(raw)
+        if b"\\u" in cleaned and (opened := _opened(cleaned)) != cleaned:  # the same, of JSON
+            return cleaned if (found := self._marked(opened)) == opened else found
+        return cleaned
+
+    def _marked(self, raw: bytes) -> bytes:
         # One kind after the other: what is taken out no longer hides what stands beside it.
         for pattern in self._patterns:
             found = looked_at(pattern.finditer(raw))

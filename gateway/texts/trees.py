@@ -14,14 +14,19 @@ import msgspec
 
 Clean = Callable[[str], str]
 """Takes it out of one text; gives back the very same text where there is nothing."""
+Within = Callable[[Any, Clean], Any]
+"""Takes it out of what one event says: out of all of it, or of the error it has."""
 
 _LEAST_NUMBER = 10**11
 """A smaller number is no card's and no account's."""
-ERROR = b'"error"'
+ERROR = b"error"
 """Is in all events that `clean_errors` changes, and in few others."""
-_ERROR = re.compile(ERROR + rb"(?!\s*:\s*null)")
-_LINE = re.compile(rb"[^\r\n]+")
-_DATA = re.compile(rb"\s*(?:data:\s*)?(?=\{)")
+_MEMBER = re.compile(rb'"error"(?!\s*:\s*null)')
+_TYPE = re.compile(rb"(?:^|[\r\n])event: ?error(?:$|[\r\n])")
+_EVENT = re.compile(rb"(?:[^\r\n]+(?:\r\n|\r|\n|$))+")
+_LINE = re.compile(rb"([^\r\n]+)([\r\n]*)")
+_FIELD = re.compile(rb"\s*data:\s*")
+_BEGIN = re.compile(rb"\s*(?:data:\s*)?(?=\{)")
 
 
 def clean_tree(value: Any, clean: Clean) -> Any:
@@ -41,7 +46,7 @@ def clean_tree(value: Any, clean: Clean) -> Any:
 def _clean_member(name: str, value: Any, clean: Clean) -> Any:
     if not isinstance(value, str):
         return clean_tree(value, clean)
-    told = f"{name}="
+    told = f"{name}: "
     both = clean(told + value)
     return both[len(told) :] if both.startswith(told) else clean(value)
 
@@ -68,21 +73,60 @@ def clean_errors(events: bytes, clean: Clean) -> bytes:
 
     What is said in an answer is not touched. Cost: 0.1 us where no event speaks of an error.
     """
-    if ERROR not in events or _ERROR.search(events) is None:
+    if ERROR not in events or not tells_of_error(events):
         return events
-    return _LINE.sub(lambda line: _clean_line(line.group(), clean), events)
+    return _EVENT.sub(lambda event: _clean_event(event.group(), clean), events)
 
 
-def _clean_line(line: bytes, clean: Clean) -> bytes:
-    data = _DATA.match(line)
-    if data is None or _ERROR.search(line) is None:
+def tells_of_error(events: bytes) -> bool:
+    """Tell whether one of the events, in which ERROR stands, is an error or has one."""
+    if b'"error"' in events and _MEMBER.search(events) is not None:
+        return True
+    return b"event: error" in events or b"event:error" in events
+
+
+def _clean_event(event: bytes, clean: Clean) -> bytes:
+    """Clean what stands up to an empty line: an event, or several of a line each.
+
+    Data of many lines come back in one, which says the same.
+    """
+    within: Within = clean_tree if _TYPE.search(event) is not None else _clean_error
+    if within is _clean_error and _MEMBER.search(event) is None:
+        return event
+    lines: list[tuple[bytes, bytes]] = _LINE.findall(event)
+    fields = [at for at, (line, _) in enumerate(lines) if _FIELD.match(line)]
+    if len(fields) > 1:
+        data = b"\n".join([_FIELD.sub(b"", lines[at][0], 1) for at in fields])
+        if (cleaned := _clean_json(data, within, clean)) is not None:
+            if cleaned == data:
+                return event
+            for at in fields[1:]:
+                lines[at] = (b"", b"")
+            lines[fields[0]] = (b"data: " + cleaned, lines[fields[0]][1])
+            return b"".join([line + end for line, end in lines])
+    return b"".join([_clean_line(line, within, clean) + end for line, end in lines])
+
+
+def _clean_line(line: bytes, within: Within, clean: Clean) -> bytes:
+    is_error = within is clean_tree
+    begin = (_FIELD if is_error else _BEGIN).match(line)
+    if begin is None or not (is_error or _MEMBER.search(line)):
         return line
+    data = line[begin.end() :]
+    cleaned = _clean_json(data, within, clean)
+    if cleaned is None and is_error:
+        cleaned = clean(data.decode(errors="replace")).encode(errors="replace")
+    return line if cleaned is None or cleaned == data else begin.group() + cleaned
+
+
+def _clean_json(data: bytes, within: Within, clean: Clean) -> bytes | None:
+    """Return what an event says, the very same where there is nothing; None: it is no JSON."""
     try:
-        value = msgspec.json.decode(line[data.end() :])
+        value = msgspec.json.decode(data)
+        cleaned = within(value, clean)
+        return data if cleaned == value else msgspec.json.encode(cleaned)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return line
-    cleaned = _clean_error(value, clean)
-    return line if cleaned == value else data.group() + msgspec.json.encode(cleaned)
+        return None
 
 
 def _clean_error(event: Any, clean: Clean) -> Any:

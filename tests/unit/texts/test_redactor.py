@@ -47,6 +47,27 @@ CLEANED = [
     ("/models/no-415-555-2671", "/models/no-[phone]"),
     ("?q=4111%201111%201111%201111&p=postgres%3A%2F%2Fa%3Ab1c2@db", "?q=[card]&p=postgres://[secret]@db"),
     ("\u00e9 100% bob@example.com", "\u00e9 100% [email]"),
+    ("SECRET_KEY=abcdefghijklmnop", "SECRET_KEY=[secret]"),
+    ('{"a":"{\\u0022password\\u0022:\\u0022hunter2x9\\u0022}"}', '{"a":"{"password":"[secret]"}"}'),
+    ("mail jane.doe\\u0040example.com", "mail [email]"),
+    ("mail jane.doe\\\\\\u0040example.com", "mail [email]"),
+    ("mail jane.doe%5Cu0040example.com", "mail [email]"),
+    ("phone \\u002B4915112345678", "phone [phone]"),
+    ("card 4111\\u00a01111\\u00A01111\\u00a01111", "card [card]"),
+    ("sk-\\u0070roj-Zq81mNpo0cXv7TbU2yRk", "[secret]"),
+    ("Ihre Karte\u00a04111\u00a01111\u00a01111\u00a01111\u00a0! é", "Ihre Karte\u00a0[card]\u00a0! é"),
+    ("4111\u20111111\u20111111\u20111111", "[card]"),
+    ("4111\u20131111\u20131111\u20131111, 5500\u30000000\u30000000\u30000004", "[card], [card]"),
+    ("an DE89\u202f3704\u202f0044\u202f0532\u202f0130\u202f00\u00a0!", "an [iban]\u00a0!"),
+    ("é +49\u00a0151\u00a012345678 è", "é [phone] è"),
+    ("tel. 06\u202f12\u202f34\u202f56\u202f78", "tel. [phone]"),
+    ("redis://:pa/ss1word@host:6379/0", "redis://[secret]@host:6379/0"),
+    ("postgres://me:pa?ss#word@db/x", "postgres://[secret]@db/x"),
+    ("postgresql://me:p@ss9word@db/x", "postgresql://[secret]@db/x"),
+    (
+        "http://localhost:3000/cb?to=postgres://u:p4ss@db",
+        "http://localhost:3000/cb?to=postgres://[secret]@db",
+    ),
 ]
 
 LINES = [
@@ -73,6 +94,10 @@ LINES = [
     "    token = self.verifier.verify(token)",
     "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "41.5 ms, 1732190000.123 s, 12 345 678 bytes",
+    "http://localhost:3000/users/@me, https://unpkg.com/@types/node, http://[::1]:8080/@x",
+    "password: must be at least 8 characters; the password is invalid",
+    "de 10\u00a0000 à 12\u202f500 €, 2026\u20112030, pages 10\u201312, 12 345\u00a0678 octets",
+    "caf\\u00e9 \\u2013 \\u65e5\\u672c C:\\users \\u003cb\\u003e",
 ]
 
 
@@ -133,6 +158,17 @@ def test_a_text_with_nothing_in_it_is_the_very_same(length: int) -> None:
             "sk-",
             "00 1",
         ),
+        *(
+            "\\u0022",
+            "\\\\",
+            "1\u00a0",
+            "11\u2011",
+            "password: word ",
+            "password=x",
+            "://a:b/",
+            "http://a:b/c",
+        ),
+        *("password: a.", "secret=a_key_", "password: -", "4111\u00a01111\u00a01111\u00a01111 "),
     ],
 )
 def test_a_megabyte_takes_no_more_than_a_moment(unit: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from gateway.texts.redactor import Redactor
-from gateway.texts.trees import clean_body, clean_errors, clean_tree
+from gateway.texts.trees import ERROR, clean_body, clean_errors, clean_tree
 
 CLEAN = Redactor().clean
 KEY = "sk-proj-Zq81mNpo0cXv7TbU2yRk"
@@ -27,6 +28,13 @@ def test_values_and_names_of_members_are_cleaned_whatever_they_are() -> None:
 def test_what_a_member_is_called_says_what_it_is() -> None:
     value = {"password": "x1y2z3", "api_key": "a1b2c3d4", "model": "a1b2c3d4"}
     assert clean_tree(value, CLEAN) == {"password": "[secret]", "api_key": "[secret]", "model": "a1b2c3d4"}
+    worded = {"password": "correcthorsebattery", "client_secret": "abcdefghijklmnop"}
+    assert clean_tree(worded, CLEAN) == dict.fromkeys(worded, "[secret]")
+
+
+def test_what_is_said_of_a_secret_stays() -> None:
+    value = {"password": "Password is too short", "secret": "required", "api_key": None}
+    assert clean_tree(value, CLEAN) == value
 
 
 @pytest.mark.parametrize(
@@ -88,6 +96,30 @@ def test_a_body_nested_too_deep_to_be_read_is_cleaned_as_text() -> None:
             f'data: {{"response":{{"error":{{"code":"[secret]"}},"id":"{KEY}"}}}}\n\n',
         ),
         (f'{{"error":"no {KEY}"}}\n', '{"error":"no [secret]"}\n'),
+        (
+            f'event: error\ndata: {{"error": {{\ndata:   "message": "no {KEY}"}}}}\n\n',
+            'event: error\ndata: {"error":{"message":"no [secret]"}}\n\n',
+        ),
+        (
+            f'id: 7\r\ndata: {{"error":\r\ndata: "no {KEY}"\r\ndata: }}\r\nretry: 5\r\n\r\n',
+            'id: 7\r\ndata: {"error":"no [secret]"}\r\nretry: 5\r\n\r\n',
+        ),
+        (
+            f'event: error\ndata: {{"message":"no {KEY}","code":400}}\n\n',
+            'event: error\ndata: {"message":"no [secret]","code":400}\n\n',
+        ),
+        (
+            f'data: {{"message":"no {KEY}"}}\nevent:error\n\n',
+            'data: {"message":"no [secret]"}\nevent:error\n\n',
+        ),
+        (
+            f"event: error\rdata: no {KEY}\rdata: at all\r\r",
+            "event: error\rdata: no [secret]\rdata: at all\r\r",
+        ),
+        (
+            f'data: {{"id":"{KEY}"}}\ndata: {{"error":"no {KEY}"}}\n\n',
+            f'data: {{"id":"{KEY}"}}\ndata: {{"error":"no [secret]"}}\n\n',
+        ),
     ],
 )
 def test_an_error_in_a_stream_is_cleaned(events: str, cleaned: str) -> None:
@@ -104,10 +136,28 @@ def test_an_error_in_a_stream_is_cleaned(events: str, cleaned: str) -> None:
         f'data: {{"name":"error","content":"{KEY}"}}\n\n',
         f'"error" {KEY}',
         f'data: {{"error": {KEY}',
+        f'event: errors\ndata: {{"message":"{KEY}"}}\n\n',
+        f'event: error\ndata: {{"message":"no"}}\n\nevent: delta\ndata: {{"message":"{KEY}"}}\n\n',
+        f'data: {{"content":"event: error {KEY}"}}\n\n',
+        'event: error\ndata: {"message":\ndata:  "no"}\n\n',
     ],
 )
 def test_what_is_no_error_passes_as_it_is(events: str) -> None:
     assert clean_errors(events.encode(), CLEAN) == events.encode()
+
+
+@pytest.mark.parametrize("events", ['data: {"error":"no"}\n\n', 'event: error\ndata: {"message":"no"}\n\n'])
+def test_all_events_that_are_changed_have_what_is_looked_for_first(events: str) -> None:
+    assert ERROR in events.encode()
+    assert clean_errors(events.encode(), lambda text: f"<{text}>") != events.encode()
+
+
+@pytest.mark.parametrize("unit", ["data: x\n", '"error"', "event: error\n", "\n", 'data: {"error":1}\n'])
+def test_a_megabyte_of_events_takes_no_more_than_a_moment(unit: str) -> None:
+    events = f"event: error\n{unit * ((1 << 20) // len(unit))}\n\n".encode()
+    started_s = time.process_time()
+    clean_errors(events, str)
+    assert time.process_time() - started_s < 3
 
 
 @pytest.mark.parametrize(

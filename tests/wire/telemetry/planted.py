@@ -1,7 +1,7 @@
-"""Five hundred strings that nobody may read: generated, always the same, and nobody's.
+"""Some six hundred strings that nobody may read: generated, always the same, and nobody's.
 
 Keys in the forms of their providers, tokens, private keys, passwords, cards with check digits, accounts,
-addresses, phones.
+addresses, phones; some of them escaped as in JSON, or grouped by spaces and hyphens of Unicode.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from urllib.parse import quote
 
-COUNT = 500
+COUNT = 580
 _DRAWN = Random(20261121)
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 _ISSUERS = (("4", 16), ("51", 16), ("2221", 16), ("37", 15), ("6011", 16), ("36", 14), ("3530", 16))
@@ -38,7 +38,8 @@ class Planted:
 
     @property
     def fits_a_line(self) -> bool:
-        return "\n" not in self.text
+        """Whether a header can have it."""
+        return "\n" not in self.text and self.text.isascii()
 
 
 def _some(count: int, alphabet: str = _LETTERS_AND_DIGITS) -> str:
@@ -138,6 +139,44 @@ def _plain(kind: str, text: str) -> Planted:
     return Planted(kind, text, text)
 
 
+def _letters(count: int) -> str:
+    return "".join(_DRAWN.choices(string.ascii_lowercase, k=count))
+
+
+def _named() -> Planted:
+    """Draw a password or key that only its name tells: of letters alone, or of digits."""
+    name = _DRAWN.choice(("password", "SECRET_KEY", "client_secret", "api_key", "passphrase"))
+    secret = _DRAWN.choice(
+        (_letters(20), f"{_letters(7)}-{_letters(5)}-{_letters(7)}", "".join(_DRAWN.choices("3456789", k=9)))
+    )
+    form = _DRAWN.choice(("{}={}", "{}: {}", '"{}": "{}"', '\\"{}\\":\\"{}\\"'))
+    return Planted("secret", form.format(name, secret), secret)
+
+
+def _escaped() -> Iterator[Planted]:
+    """Draw what JSON need not escape, but some programs do."""
+    secret, name, number = _some(14), f"{_word()}.{_word()}", "".join(_DRAWN.choices("23456789", k=10))
+    yield Planted("secret", f"\\u0022password\\u0022:\\u0022{secret}\\u0022", secret)
+    yield Planted("email", f"{name}\\u0040{_word()}.example.org", name)
+    yield Planted("phone", f"\\u002B49{number}", number)
+
+
+def _grouped() -> Iterator[Planted]:
+    """Draw numbers as documents and web pages group them."""
+    space, hyphen = _DRAWN.choice("\u00a0\u202f"), "\u2011"
+    for sign in (space, hyphen):
+        card = next(made for made in iter(_card, "") if len(made) > 16)
+        yield _plain("card", card.replace(" ", sign).replace("-", sign))
+    iban = next(made for made in iter(_iban, "") if " " in made)
+    yield _plain("iban", iban.replace(" ", space))
+    yield _plain("phone", f"+49{space}151{space}{''.join(_DRAWN.choices('23456789', k=8))}")
+
+
+def _slashed() -> Planted:
+    secret = f"{_some(4)}/{_some(8)}"
+    return Planted("secret", f"redis://{_DRAWN.choice((_word(), ''))}:{secret}@{_word()}.internal/0", secret)
+
+
 def _corpus() -> tuple[Planted, ...]:
     corpus = list[Planted]()
     for at in range(10):
@@ -149,6 +188,8 @@ def _corpus() -> tuple[Planted, ...]:
         corpus += [_plain("iban", _iban()) for _ in range(5)]
         corpus += [_plain("email", f"{_word()}.{_word()}{at}@{_word()}.example.org") for _ in range(5)]
         corpus += [_plain("phone", _phone()) for _ in range(4)]
+    for _ in range(8):
+        corpus += [_named(), _named(), *_escaped(), *_grouped(), _slashed()]
     return tuple(corpus)
 
 
