@@ -99,7 +99,7 @@ class Plant:
         self.settings = settings
         self.told = Instruments(settings.state_dir, settings.shared_metrics, stack)
         self.metrics = self.told.metrics
-        keep(stack, self.told.objectives.follow(self._announce))
+        keep(stack, self.told.objectives.follow(self._post))
         self._stack = stack
         self._told_by = ("", "")
         self.webhooks = Webhooks("", "")
@@ -109,7 +109,7 @@ class Plant:
         self.quotas = MemoryQuotas() if self.redis is None else self.redis
         stack.push_async_callback(self.quotas.close)
         claim = None if self.redis is None else self.redis.claim
-        self._alarms = Alarms(Board(settings.state_dir / "alarms"), self._announce, claim)
+        self._alarms = Alarms(Board(settings.state_dir / "alarms"), self._post, claim)
         watch = Watch(self.quotas, self._announce, self.metrics.count_measured)
         stack.push_async_callback(watch.close)
         self.usage = open_usage(config, settings.state_dir)
@@ -160,9 +160,13 @@ class Plant:
         keep(self._stack, watch_parts(current, self._alarms))
 
     def _announce(self, kind: str, data: Mapping[str, Any]) -> None:
+        self._post(kind, data)
+
+    def _post(self, kind: str, data: Mapping[str, Any]) -> asyncio.Future[bool] | None:
+        """Tell an event; what it gives is True when the receiver has it."""
         self.metrics.count_event(kind)
         told = clean_tree(dict(data), self.told.redactor.clean)  # clients choose names of models
-        self.webhooks.send(new_event(kind, told, self._runbooks))
+        return self.webhooks.send(new_event(kind, told, self._runbooks))
 
     def _tell(self, deployment: str, state: str) -> None:
         """Report that a circuit breaker opened or closed."""

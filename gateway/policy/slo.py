@@ -74,8 +74,11 @@ class ObjectiveSpec(Spec, frozen=True, kw_only=True):
     ] = 30
     min_calls: Annotated[
         int,
-        Meta(ge=0, description="Nobody is told while an alert's long window has fewer calls than that."),
+        Meta(ge=0, description="No alert begins while its long window has fewer calls than that."),
     ] = 10
+    min_bad: Annotated[
+        int, Meta(ge=1, description="No alert begins while its long window has fewer bad calls than that.")
+    ] = 3
     alerts: Annotated[
         tuple[BurnAlertSpec, ...] | None, Meta(description="Default: those of the file. []: nobody is told.")
     ] = None
@@ -140,6 +143,7 @@ def _objective(name: str, spec: ObjectiveSpec, default: tuple[Alert, ...]) -> Ob
         days=spec.days,
         alerts=default if spec.alerts is None else _alerts(spec.alerts),
         min_calls=spec.min_calls,
+        min_bad=spec.min_bad,
     )
 
 

@@ -1,4 +1,4 @@
-"""When to tell that a promise burns, and when that it is over: each once. Pure."""
+"""When to tell that a promise burns, and when that it is over: each once. Pure: time is told."""
 
 from __future__ import annotations
 
@@ -16,27 +16,48 @@ _SEVERITIES: tuple[Severity, ...] = ("page", "ticket")
 
 
 def changes(
-    standings: Sequence[Standing], told: MutableMapping[str, float], unix_s: float
+    standings: Sequence[Standing],
+    told: MutableMapping[str, float],
+    lasts: MutableMapping[str, float],
+    unix_s: float,
 ) -> Iterator[Event]:
-    """Give what is to be told now, and note it in `told`: since when which alarm is on.
+    """Give what is to be told now. `told` notes since when which alarm is on, `lasts` until when at least.
 
     An objective has one alarm for each severity: it begins with the first alert of that severity, and is
-    over when none is left, or when there is no such objective any more.
+    over when each of them has not burned for as long as its short window; or when there is no such objective
+    any more. So calls that go about as badly as an alert allows tell it once, and not with each of them.
     """
     known = set[str]()
     for standing in standings:
         for severity in _SEVERITIES:
-            key = f"{severity} {standing.objective.name}"
+            key = alarm_key(severity, standing.objective.name)
             known.add(key)
             burns = [burn for burn in standing.burns if burn.alert.severity == severity]
-            worst = max((burn for burn in burns if burn.is_on), key=lambda burn: burn.long, default=None)
-            if worst is not None and key not in told:
-                told[key] = unix_s
-                yield "slo_burn", event_of(standing, worst, unix_s)
-            elif worst is None and key in told:
-                yield "slo_burn_over", _over(key, told.pop(key), unix_s, standing)
+            if key in told:
+                lasts[key] = _lasts_s(burns, lasts.get(key, unix_s), unix_s)
+                if lasts[key] <= unix_s:
+                    yield "slo_burn_over", _over(key, told.pop(key), unix_s, standing)
+            elif on := [burn for burn in burns if burn.is_on]:
+                event = event_of(standing, max(on, key=lambda burn: burn.long), unix_s)
+                told[key], lasts[key] = unix_s, _lasts_s(burns, unix_s, unix_s)
+                yield "slo_burn", event
     for key in [key for key in told if key not in known]:
         yield "slo_burn_over", _over(key, told.pop(key), unix_s)
+    for key in lasts.keys() - told.keys():
+        del lasts[key]
+
+
+def alarm_key(severity: str, objective: str) -> str:
+    """Name the alarm of a severity: what `told` knows it by."""
+    return f"{severity} {objective}"
+
+
+def _lasts_s(burns: Sequence[Burn], lasts_s: float, unix_s: float) -> float:
+    """Return until when an alarm lasts now, given until when it did; a clock put back makes it no longer."""
+    longest_s = max((burn.alert.short_s for burn in burns), default=0)
+    return max(
+        min(lasts_s, unix_s + longest_s), *(unix_s + burn.alert.short_s for burn in burns if burn.burns), 0.0
+    )
 
 
 def event_of(standing: Standing, burn: Burn, unix_s: float) -> dict[str, Any]:

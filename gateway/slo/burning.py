@@ -102,6 +102,12 @@ class Burn(NamedTuple):
     long: float
     short: float
     is_on: bool
+    """It burns, and on enough calls for it to begin."""
+
+    @property
+    def burns(self) -> bool:
+        """Tell whether both windows burn too fast: what was told goes on, on however few calls."""
+        return min(self.long, self.short) > self.alert.burn  # as the rules for Prometheus have it
 
 
 class Standing(NamedTuple):
@@ -130,6 +136,6 @@ def standing_of(objective: Objective, past: Past, unix_s: float) -> Standing:
 def _burn(objective: Objective, minutes: History, alert: Alert, unix_s: float) -> Burn:
     counted = minutes.over(alert.long_s, unix_s)
     long, short = (burn_rate(one, objective) for one in (counted, minutes.over(alert.short_s, unix_s)))
-    # Strictly more, as the rules for Prometheus have it.
-    is_on = min(long, short) > alert.burn and sum(counted) >= objective.min_calls
-    return Burn(alert, long, short, is_on)
+    is_enough = sum(counted) >= objective.min_calls and counted.bad >= objective.min_bad
+    burn = Burn(alert, long, short, is_on=False)
+    return burn._replace(is_on=is_enough and burn.burns)

@@ -19,19 +19,25 @@ _NOTHING = Counts()
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What outlives a process: histories by objective, what was seen of whom, and what was told of."""
+    """What outlives a process: histories by objective, what was seen of whom, what was told, how long."""
 
     at_unix_s: float
     pasts: Mapping[str, tuple[Saved, Saved]]
     seen: Mapping[str, Mapping[str, Counts]]
     told: Mapping[str, float]
+    lasts: Mapping[str, float] = {}
 
 
 class Gathered:
-    """The counts of all workers of a host. `told` is kept with them for whoever tells of alarms."""
+    """The counts of all workers of a host. What was told is kept with them, for whoever tells of alarms."""
 
     def __init__(self) -> None:
         self.told: dict[str, float] = {}
+        """Since when which alarm is on."""
+        self.lasts: dict[str, float] = {}
+        """Until when it is, at least."""
+        self.delivered: dict[str, float] = {}
+        """`told`, as receivers know it. Only this is kept: what they do not know yet is told again."""
         self._pasts: dict[str, Past] = {}
         self._seen: dict[str, dict[str, Counts]] = {}
 
@@ -62,7 +68,8 @@ class Gathered:
     def kept(self, unix_s: float) -> Kept:
         """Return all that is to be kept."""
         pasts = {name: (past.minutes.saved(), past.hours.saved()) for name, past in self._pasts.items()}
-        return Kept(unix_s, pasts, {name: dict(seen) for name, seen in self._seen.items()}, dict(self.told))
+        seen = {name: dict(seen) for name, seen in self._seen.items()}
+        return Kept(unix_s, pasts, seen, dict(self.delivered), dict(self.lasts))
 
     @classmethod
     def of(cls, kept: Kept) -> Gathered:
@@ -73,5 +80,5 @@ class Gathered:
             past.minutes.restore(minutes)
             past.hours.restore(hours)
         made._seen = {worker: dict(seen) for worker, seen in kept.seen.items()}
-        made.told = dict(kept.told)
+        made.told, made.delivered, made.lasts = dict(kept.told), dict(kept.told), dict(kept.lasts)
         return made

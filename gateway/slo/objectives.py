@@ -67,7 +67,9 @@ class Objective(msgspec.Struct, frozen=True):
     days: int = 30
     alerts: tuple[Alert, ...] = ALERTS
     min_calls: int = 0
-    """So many calls in an alert's long window, at least: a single one at night is no outage."""
+    """An alert begins with so many calls in its long window, at least."""
+    min_bad: int = 3
+    """And with so many bad ones: a single one at night is no outage."""
 
     @property
     def may_fail(self) -> float:

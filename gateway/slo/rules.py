@@ -1,7 +1,8 @@
 """Write objectives as rules for Prometheus: the same windows and thresholds, over counters of all gateways.
 
 Beside them are rules about the parts of a gateway, which are the same for everybody. Must not know files.
-A rule that can never hold, because all calls together do not burn as fast, is left out. Pure.
+A rule that can never hold, because all calls together do not burn as fast, is left out. `keep_firing_for`
+takes Prometheus 2.42. Pure.
 Sources: Prometheus 2.42 documentation, "Defining recording rules", "Alerting rules"; Google, The Site
 Reliability Workbook, chapter 5.
 """
@@ -16,6 +17,7 @@ import msgspec
 from gateway.slo.objectives import Alert, Objective, span_text
 
 _JUDGED = "forebay_slo_calls_total"
+_BURN = "ForebaySloBurn"
 _PAUSE = "1m"
 """How long what a part tells has to be so: a restart is no alarm."""
 
@@ -28,6 +30,8 @@ class Rule(msgspec.Struct, frozen=True):
     alert: str = ""
     hold: str = ""
     """How long it has to be so."""
+    keep: str = ""
+    """How long it stays on when it is no longer so."""
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
 
@@ -152,14 +156,14 @@ def _alerts(one: Objective, runbooks: str) -> Iterator[Rule]:
             continue
         long, short = map(span_text, _spans(alert))
         parts = [f"{ratio_name(span)}{{objective={name}}} > {_number(most)}" for span in (long, short)]
-        if one.min_calls:
-            called = f"sum by (objective) (increase({_JUDGED}{{objective={name}}}[{long}]))"
-            parts.append(f"{called} >= {one.min_calls}")
+        labels = {"severity": alert.severity, "objective": one.name, "long": long, "short": short}
+        parts.append(_enough(one, long, labels))
         said = f"Objective {one.name}: burn rate above {alert.burn:g}"
         yield Rule(
             "\nand\n".join(parts),
-            alert="ForebaySloBurn",
-            labels={"severity": alert.severity, "objective": one.name, "long": long, "short": short},
+            alert=_BURN,
+            keep=short,
+            labels=labels,
             annotations={
                 "summary": f"{said} over {long} and {short}.",
                 "description": (
@@ -169,6 +173,20 @@ def _alerts(one: Objective, runbooks: str) -> Iterator[Rule]:
                 "runbook_url": f"{runbooks}/slo-burn.md",
             },
         )
+
+
+def _enough(one: Objective, long: str, labels: Mapping[str, str]) -> str:
+    """Write that there are calls enough for an alert to begin, or that it has begun."""
+    name = json.dumps(one.name)
+    least = [("", one.min_calls)] if one.min_calls else []
+    least.append((', outcome="bad"', one.min_bad))
+    counts = [
+        f"sum by (objective) (increase({_JUDGED}{{objective={name}{more}}}[{long}])) >= {number}"
+        for more, number in least
+    ]
+    mine = {"alertname": _BURN, "alertstate": "firing", **labels}
+    fires = ", ".join(f"{label}={json.dumps(value)}" for label, value in mine.items())
+    return "(\n  " + "\n  and\n  ".join(counts) + f"\n  or\n  max by (objective) (ALERTS{{{fires}}})\n)"
 
 
 def _of_part(part: _Part, runbooks: str) -> Rule:
@@ -202,6 +220,8 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     yield from (f"          {line}" for line in rule.expr.splitlines())
     if rule.hold:
         yield f"        for: {rule.hold}"
+    if rule.keep:
+        yield f"        keep_firing_for: {rule.keep}"
     for name, texts in (("labels", rule.labels), ("annotations", rule.annotations)):
         if texts:
             yield f"        {name}:"

@@ -5,11 +5,17 @@ Must not know how events are sent, nor who finds out that there is something to 
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
+Announce = Callable[[str, Mapping[str, Any]], Future[bool] | None]
+"""Takes the kind of an event, and what it tells; on the event loop. Gives True when the receiver has it.
+
+None: it is told, as far as anybody will know.
+"""
 Severity = Literal["page", "ticket", "info"]
 """page: somebody is to look at it now; ticket: in working hours; info: nobody has to."""
 
@@ -29,14 +35,16 @@ class Kind(msgspec.Struct, frozen=True):
     """It has to stand for so long before it is told."""
     quiet_s: float = 0.0
     """It has to be away for so long before it is told to be over: one that flaps is told once."""
+    of_host: bool = False
+    """It is a host's own: each tells it of itself. Else hosts see the same, and one tells it for all."""
 
 
 KINDS: Final[Mapping[str, Kind]] = {
     "backend_down": Kind("page", "backend-down", quiet_s=30.0),
     "breaker_open": Kind("ticket", "breaker-open", quiet_s=60.0),
     "budget": Kind("ticket", "budget"),
-    "config_reload_failed": Kind("ticket", "config-reload-failed", quiet_s=5.0),
-    "ledger_lag": Kind("ticket", "ledger-lag", after_s=60.0, quiet_s=60.0),
+    "config_reload_failed": Kind("ticket", "config-reload-failed", quiet_s=5.0, of_host=True),
+    "ledger_lag": Kind("ticket", "ledger-lag", after_s=60.0, quiet_s=60.0, of_host=True),
     "quota": Kind("ticket", "budget"),
     "slo_burn": Kind("page", "slo-burn"),
     "spend_anomaly": Kind("ticket", "spend-anomaly"),

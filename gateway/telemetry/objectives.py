@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from time import time
-from typing import Any
 
 from gateway.exchange import Record
-from gateway.slo.alarms import Event, changes
+from gateway.slo.alarms import Event, alarm_key, changes
 from gateway.slo.burning import Counts
 from gateway.slo.gathering import Gathered, Tallies
 from gateway.slo.objectives import Objective
+from gateway.telemetry.events import OVER, Announce
 from gateway.telemetry.tallies import Desk, gather, is_kept, load
 
 EVERY_S = 5.0
@@ -28,9 +30,8 @@ _KEEP_EVERY_S = 60.0
 
 CountJudged = Callable[[str, str, int], None]
 """Counts as a metric: the objective, "good" or "bad", how many; with 0 there is the series, and no more."""
-Announce = Callable[[str, Mapping[str, Any]], None]
 
-_log = logging.getLogger("forebay")
+log = logging.getLogger("forebay")
 
 
 class _Sum:
@@ -45,8 +46,13 @@ class _Sum:
 class Tally:
     """Good and bad calls of each objective. `folder` is shared by the workers of this host."""
 
-    def __init__(self, folder: Path, count_judged: CountJudged = lambda *_: None) -> None:
-        self._folder, self._count_judged = folder, count_judged
+    def __init__(
+        self,
+        folder: Path,
+        count_judged: CountJudged = lambda *_: None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._folder, self._count_judged, self._clock = folder, count_judged, clock
         self._objectives: Sequence[Objective] | None = None
         """None: nobody has said yet what is promised."""
         self._sums: dict[str, _Sum] = {}
@@ -81,12 +87,12 @@ class Tally:
 
     async def follow(self, announce: Announce, every_s: float = EVERY_S) -> None:
         """Write down what is counted, and (one worker of the host) tell of burn rates, until cancelled."""
-        watch = _Watch(self._folder)
+        watch = _Watch(self._folder, self._clock)
         try:
             while True:
                 if (objectives := self._objectives) is not None:
-                    for kind, data in await asyncio.to_thread(watch.look, self._tallies(), objectives):
-                        announce(kind, data)
+                    for event in await asyncio.to_thread(watch.look, self._tallies(), objectives):
+                        _tell(event, announce, watch)
                 await asyncio.sleep(every_s)
         finally:
             if self._objectives is not None:
@@ -96,11 +102,31 @@ class Tally:
         return {name: Counts(one.good, one.bad) for name, one in self._sums.items()}
 
 
+def _tell(event: Event, announce: Announce, watch: _Watch) -> None:
+    """Tell it, and have it noted when its receiver has it."""
+
+    def note(receipt: asyncio.Future[bool]) -> None:
+        if not receipt.cancelled() and receipt.result():
+            watch.delivered.append(event)
+
+    try:
+        receipt = announce(*event)
+    except Exception:  # what was not told is told by whoever leads next; the others are told now
+        log.exception("internal error")
+        return
+    if receipt is None:
+        watch.delivered.append(event)
+    else:
+        receipt.add_done_callback(note)
+
+
 class _Watch:
     """What is done with the counts in threads, one at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self.delivered = deque[Event]()
+        """What receivers have, and is not noted yet. Threads may add to it."""
+        self._folder, self._clock = folder, clock
         self._desk: Desk | None = None
         self._gathered = Gathered()
         self._kept_unix_s = 0.0
@@ -117,8 +143,9 @@ class _Watch:
             if self._desk is None:
                 self._desk = Desk(self._folder)
             if self._leads(self._desk):
-                events = self._judged(self._desk, tallies, objectives, time())
-            self._write(self._desk, tallies, time())
+                # What a judgement that fails has found before it is told all the same.
+                events.extend(self._judged(self._desk, tallies, objectives, self._clock()))
+            self._write(self._desk, tallies, self._clock())
         return events
 
     def close(self, tallies: Tallies) -> None:
@@ -129,10 +156,10 @@ class _Watch:
                 return
             desk = self._desk or Desk(self._folder)
             if self._leads(desk):
-                self._gathered.take(desk.id, tallies, time())
+                self._gathered.take(desk.id, tallies, self._clock())
                 self._kept_unix_s = 0.0
             try:
-                self._write(desk, tallies, time())
+                self._write(desk, tallies, self._clock())
             finally:
                 desk.close()
 
@@ -143,16 +170,25 @@ class _Watch:
 
     def _judged(
         self, desk: Desk, tallies: Tallies, objectives: Sequence[Objective], unix_s: float
-    ) -> list[Event]:
+    ) -> Iterator[Event]:
         self._gathered.take(desk.id, tallies, unix_s)  # its own not from its file: the disk may be full
         gather(self._folder, self._gathered, unix_s)
         standings = self._gathered.standings(objectives, unix_s)
-        events = list(changes(standings, self._gathered.told, unix_s))
-        if events:  # kept with the next look: whoever is killed before it rather tells twice than never
-            self._kept_unix_s = unix_s - _KEEP_EVERY_S + 1
-        return events
+        yield from changes(standings, self._gathered.told, self._gathered.lasts, unix_s)
+
+    def _note_delivered(self) -> None:
+        """Keep what receivers know now; whoever is killed before rather tells it twice than never."""
+        while self.delivered:
+            kind, data = self.delivered.popleft()
+            key = alarm_key(data["severity"], data["objective"])
+            if kind.endswith(OVER):
+                self._gathered.delivered.pop(key, None)
+            else:
+                self._gathered.delivered[key] = datetime.fromisoformat(data["since"]).timestamp()
+            self._kept_unix_s = 0.0
 
     def _write(self, desk: Desk, tallies: Tallies, unix_s: float) -> None:
+        self._note_delivered()
         desk.write(tallies)
         # A clock that was put back makes it due, too.
         if desk.leads and not 0 <= unix_s - self._kept_unix_s < _KEEP_EVERY_S:
@@ -161,18 +197,22 @@ class _Watch:
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Go on where the disk does not."""
+        """Go on where the disk does not, and whatever else goes wrong."""
         try:
             yield
         except OSError as error:
             self._report(f"{error.strerror}: {error.filename}")
+        except Exception as error:
+            if not self._problem:
+                log.exception("internal error")
+            self._report(f"{type(error).__name__}: {error}")
         else:
             self._report("")
 
     def _report(self, problem: str) -> None:
         """Say once what is wrong, and once that it is over."""
         if problem and not self._problem:
-            _log.warning("what was counted of objectives is not written down: %s", problem)
+            log.warning("what was counted of objectives is not written down: %s", problem)
         elif self._problem and not problem:
-            _log.info("what is counted of objectives is written down again")
+            log.info("what is counted of objectives is written down again")
         self._problem = problem

@@ -62,6 +62,7 @@ class _Delivery(msgspec.Struct):
     type: str
     body: bytes
     until_s: float
+    receipt: asyncio.Future[bool]
     tries: int = 0
 
 
@@ -93,18 +94,26 @@ class Webhooks:
         self._open = 0
         self._told_s = float("-inf")
 
-    def send(self, event: Mapping[str, Any]) -> None:
-        """Queue an event of `new_event`; never waits. With a thousand waiting it is dropped."""
+    def send(self, event: Mapping[str, Any]) -> asyncio.Future[bool] | None:
+        """Queue an event of `new_event`; never waits. With a thousand waiting it is dropped.
+
+        What it returns is True when the receiver has it, False when it is given up. None: it is logged.
+        """
         kind, data = str(event["type"]), event["data"]
         if not self._url:
             text = msgspec.json.encode(data).decode()
             _log.warning("event", extra={"id": event["id"], "type": kind, "data": text})
-        elif self._open >= _MOST_WAITING:
+            return None
+        receipt = asyncio.get_running_loop().create_future()
+        if self._open >= _MOST_WAITING:
             self._drop()
+            receipt.set_result(False)
         else:
             until_s = _now_s() + self._waits.give_up_s
             self._open += 1
-            self._fresh.put_nowait(_Delivery(event["id"], kind, msgspec.json.encode(event), until_s))
+            body = msgspec.json.encode(event)
+            self._fresh.put_nowait(_Delivery(event["id"], kind, body, until_s, receipt))
+        return receipt
 
     async def follow(self) -> None:
         """Send what is queued until cancelled; then try all that is left once more, and end."""
@@ -144,6 +153,8 @@ class Webhooks:
                 self._give_up(delivery, failure)
             else:
                 self.sent += 1
+            if not delivery.receipt.done():
+                delivery.receipt.set_result(not failure)
 
     async def _try(self, client: httpx.AsyncClient, delivery: _Delivery) -> str:
         """Try until it is taken, refused for good, or too old; return why it was not taken in the end."""

@@ -152,12 +152,45 @@ def test_what_keeps_its_promise_wakes_nobody(folder: Path) -> None:
 def test_an_outage_that_is_over_stops_paging(folder: Path) -> None:
     over = series("answered", "0+100x60 6000+0x10 6000+100x300", "0+0x60 0+100x10 1000+0x300")
     check(folder, over, 66, *(burn("answered", *one) for one in (PAGE_SOON, PAGE, TICKET, TICKET_LATE)))
-    check(folder, over, 80, *(burn("answered", *one) for one in (PAGE, TICKET, TICKET_LATE)))
-    check(folder, over, 110, *(burn("answered", *one) for one in (TICKET, TICKET_LATE)))
+    # The last bad call leaves windows of 5 and 30 minutes at 75 and 100; then it is quiet for as long.
+    check(folder, over, 79, *(burn("answered", *one) for one in (PAGE_SOON, PAGE, TICKET, TICKET_LATE)))
+    check(folder, over, 82, *(burn("answered", *one) for one in (PAGE, TICKET, TICKET_LATE)))
+    check(folder, over, 128, *(burn("answered", *one) for one in (PAGE, TICKET, TICKET_LATE)))
+    check(folder, over, 132, *(burn("answered", *one) for one in (TICKET, TICKET_LATE)))
+
+
+def test_one_that_comes_and_goes_stays_on(folder: Path) -> None:
+    waves = " ".join(["0x60", *(f"{300 * n}+100x3 {300 * (n + 1)}x6" for n in range(20))])
+    flaps = series("answered", f"0+100x{MINUTES}", waves)
+    for minute in range(72, 120, 3):
+        done = played(
+            folder,
+            flaps,
+            minute,
+            "ForebaySloBurn",
+            [burn("answered", *one) for one in (PAGE_SOON, PAGE, TICKET, TICKET_LATE)],
+        )
+        assert done.returncode == 0, done.stdout
 
 
 def test_few_calls_wake_nobody(folder: Path) -> None:
     check(folder, series("answered", CALM, "0x100 1+0x1 2+0x100"), 110)
+
+
+def test_few_bad_calls_wake_nobody(folder: Path) -> None:
+    # One of ten in an hour: a hundred times as fast as promised, and nothing to get up for.
+    one = series("answered", "0+1x100 100x100", "0x99 1x100")
+    check(folder, one, 101)
+    four = series("answered", "0+1x100 100x100", "0x99 4x100")
+    check(folder, four, 101, *(burn("answered", *one) for one in (PAGE_SOON, PAGE, TICKET, TICKET_LATE)))
+
+
+def test_few_calls_keep_on_what_has_begun(folder: Path) -> None:
+    # Twelve bad ones at once, and then one in eight minutes: on seven in an hour nothing would begin.
+    rare = " ".join(f"{12 + n}x7" for n in range(20))
+    given = series("quick-start", CALM, f"0x60 {rare}")
+    check(folder, given, 150, *(burn("quick-start", *one) for one in (PAGE_SOON, PAGE, TICKET, TICKET_LATE)))
+    check(folder, series("quick-start", CALM, "0x60 " + " ".join(f"{n}x7" for n in range(20))), 125)
 
 
 def test_other_promises_and_other_thresholds_do_not_mix(folder: Path) -> None:

@@ -51,6 +51,7 @@ objectives:
     classes: [free]
     days: 7
     min_calls: 100
+    min_bad: 5
     alerts: [{burn_rate: 2, long: 2d, short: 90m, severity: ticket}]
 """) == (
         Objective(
@@ -62,6 +63,7 @@ objectives:
             within_s=2.5,
             days=7,
             min_calls=100,
+            min_bad=5,
             alerts=(Alert(2.0, 172_800, 5400, "ticket"),),
         ),
     )
@@ -69,7 +71,7 @@ objectives:
 
 def test_what_is_left_out_is_usual(compiled: Compiled) -> None:
     (one,) = compiled("objectives: {a: {of: availability, target_percent: 99}}")
-    assert one == Objective("a", "availability", 0.99, alerts=ALERTS, min_calls=10)
+    assert one == Objective("a", "availability", 0.99, alerts=ALERTS, min_calls=10, min_bad=3)
 
 
 def test_the_files_alerts_are_those_of_objectives_without_their_own(compiled: Compiled) -> None:

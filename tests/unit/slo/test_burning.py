@@ -88,6 +88,16 @@ def test_few_calls_wake_nobody() -> None:
     assert standing_of(promise(min_calls=10), past, at(1)).burns[0].is_on
 
 
+def test_a_single_bad_call_of_a_few_wakes_nobody() -> None:
+    past = Past()
+    past.add(Counts(9, 1), at(0))
+    few = standing_of(promise(target=0.995, min_calls=10), past, at(1)).burns[0]
+    assert (few.burns, few.is_on) == (True, False)
+    past.add(Counts(0, 2), at(1))
+    assert standing_of(promise(target=0.995, min_calls=10), past, at(1)).burns[0].is_on
+    assert not standing_of(promise(target=0.995, min_bad=4), past, at(1)).burns[0].is_on
+
+
 def test_the_budget_is_of_days_and_may_be_overdrawn() -> None:
     past = Past()
     past.add(Counts(995, 5), at(0))

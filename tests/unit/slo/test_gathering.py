@@ -92,7 +92,9 @@ def _compare(standing: Standing, workers: Workers) -> None:
     for burn in standing.burns:
         naive = [rate(workers.naive(one, span, 60), one) for span in (burn.alert.long_s, burn.alert.short_s)]
         assert [burn.long, burn.short] == naive
-        assert burn.is_on == (min(naive) > burn.alert.burn)
+        assert burn.burns == (min(naive) > burn.alert.burn)
+        is_enough = workers.naive(one, burn.alert.long_s, 60).bad >= one.min_bad
+        assert burn.is_on == (burn.burns and is_enough)
 
 
 def test_older_words_of_a_worker_change_nothing() -> None:
@@ -109,3 +111,16 @@ def test_what_a_forgotten_worker_counted_stays() -> None:
     gathered.forget("w")
     assert gathered.workers == set()
     assert gathered.standings(PROMISES[:1], START_S)[0].counted == (5, 1)
+
+
+def test_what_no_receiver_has_is_not_kept_as_told() -> None:
+    gathered = Gathered()
+    gathered.told = {"page a": 1.0, "page b": 2.0}
+    gathered.delivered = {"page b": 2.0, "ticket c": 3.0}  # of the last one the end is on its way
+    assert Gathered.of(gathered.kept(START_S)).told == {"page b": 2.0, "ticket c": 3.0}
+
+
+def test_what_was_kept_before_alarms_lasted_is_read() -> None:
+    kept = {"at_unix_s": 1.0, "pasts": {}, "seen": {}, "told": {"page a": 1.0}}
+    gathered = Gathered.of(msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=Kept))
+    assert (gathered.told, gathered.lasts) == ({"page a": 1.0}, {})

@@ -32,7 +32,16 @@ def test_an_alert_compares_both_windows_with_what_is_allowed() -> None:
         "and\n"
         'objective:forebay_slo_bad:ratio_rate5m{objective="answered"} > 0.0144\n'
         "and\n"
-        'sum by (objective) (increase(forebay_slo_calls_total{objective="answered"}[1h])) >= 10',
+        "(\n"
+        '  sum by (objective) (increase(forebay_slo_calls_total{objective="answered"}[1h])) >= 10\n'
+        "  and\n"
+        '  sum by (objective) (increase(forebay_slo_calls_total{objective="answered", outcome="bad"}[1h]))'
+        " >= 3\n"
+        "  or\n"
+        '  max by (objective) (ALERTS{alertname="ForebaySloBurn", alertstate="firing", severity="page", '
+        'objective="answered", long="1h", short="5m"})\n'
+        ")",
+        "keep_firing_for": "5m",
         "labels": {"severity": "page", "objective": "answered", "long": "1h", "short": "5m"},
         "annotations": {
             "summary": "Objective answered: burn rate above 14.4 over 1h and 5m.",

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from unit.stand_ins import record
 
 from gateway.errors import BadRequest
 from gateway.exchange import Ending, Record
+from gateway.slo.alarms import changes
 from gateway.slo.burning import Counts
 from gateway.slo.objectives import Alert, Objective
 from gateway.telemetry import tallies
@@ -23,8 +25,8 @@ from gateway.telemetry.objectives import Tally
 from gateway.telemetry.tallies import gather, load
 
 ALERT = (Alert(2.0, 3600, 300, "page"),)
-ANSWERED = Objective("answered", "availability", 0.9, alerts=ALERT)
-LOCAL = Objective("local", "availability", 0.9, routes=("local",), classes=("free",), alerts=ALERT)
+ANSWERED = Objective("answered", "availability", 0.9, alerts=ALERT, min_bad=1)
+LOCAL = Objective("local", "availability", 0.9, routes=("local",), classes=("free",), alerts=ALERT, min_bad=1)
 OFTEN_S = 0.01
 
 
@@ -38,10 +40,16 @@ class Told:
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
         self.threads: set[int] = set()
+        self.receipts: list[asyncio.Future[bool]] | None = None
+        """None: what is told is taken at once."""
 
-    def __call__(self, kind: str, data: Mapping[str, Any]) -> None:
+    def __call__(self, kind: str, data: Mapping[str, Any]) -> asyncio.Future[bool] | None:
         self.events.append((kind, data["objective"]))
         self.threads.add(threading.get_ident())
+        if self.receipts is None:
+            return None
+        self.receipts.append(asyncio.get_running_loop().create_future())
+        return self.receipts[-1]
 
 
 def tally_of(folder: Path, *objectives: Objective, judged: list[Any] | None = None) -> Tally:
@@ -52,8 +60,9 @@ def tally_of(folder: Path, *objectives: Objective, judged: list[Any] | None = No
 
 
 @asynccontextmanager
-async def following(tally: Tally) -> AsyncIterator[Told]:
+async def following(tally: Tally, *, waits: bool = False) -> AsyncIterator[Told]:
     told = Told()
+    told.receipts = [] if waits else None
     task = asyncio.create_task(tally.follow(told, OFTEN_S))
     try:
         yield told
@@ -139,8 +148,11 @@ def test_a_burning_promise_is_told_once_by_one_of_all_workers(tmp_path: Path) ->
 
 
 def test_a_restart_repeats_nothing_and_tells_the_end(tmp_path: Path) -> None:
+    now_s = 1_800_000_000.0
+
     async def once(objectives: Sequence[Objective], calls: Sequence[Ending], wanted: int) -> list[Any]:
-        tally, before = tally_of(tmp_path, *objectives), set(tmp_path.glob("*.json"))
+        tally, before = Tally(tmp_path, clock=lambda: now_s), set(tmp_path.glob("*.json"))
+        tally.revise(objectives)
         for one in calls:
             tally.note(ended(one), 2.0)
         async with following(tally) as told:
@@ -150,7 +162,78 @@ def test_a_restart_repeats_nothing_and_tells_the_end(tmp_path: Path) -> None:
     assert asyncio.run(once([ANSWERED], ["broken"], 1)) == [("slo_burn", "answered")]
     assert asyncio.run(once([ANSWERED], ["broken"], 0)) == []
     assert standing(tmp_path, [ANSWERED]) == {"answered": (0, 2)}
-    assert asyncio.run(once([ANSWERED], ["finished"] * 20, 1)) == [("slo_burn_over", "answered")]
+    assert asyncio.run(once([ANSWERED], ["finished"] * 20, 0)) == []
+    now_s += ALERT[0].short_s
+    assert asyncio.run(once([ANSWERED], [], 1)) == [("slo_burn_over", "answered")]
+
+
+@pytest.mark.parametrize("outcome", [None, False, True], ids=["under way", "given up", "taken"])
+def test_what_no_receiver_has_is_told_again_after_a_restart(tmp_path: Path, *, outcome: bool | None) -> None:
+    async def once() -> list[Any]:
+        tally = tally_of(tmp_path, ANSWERED)
+        tally.note(ended("broken"), 2.0)
+        async with following(tally, waits=True) as told:
+            await until(lambda: told.events or load(tmp_path)[0].told)
+            if outcome is not None:
+                for receipt in told.receipts or ():
+                    receipt.set_result(outcome)
+            await asyncio.sleep(0)
+        return told.events
+
+    assert asyncio.run(once()) == [("slo_burn", "answered")]
+    assert bool(load(tmp_path)[0].told) == bool(outcome)
+    assert asyncio.run(once()) == ([] if outcome else [("slo_burn", "answered")])
+
+
+def test_a_defect_ends_neither_the_counting_nor_what_was_found_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def odd(*what: Any) -> Any:
+        yield from changes(*what)
+        raise KeyError("odd")
+
+    async def scene() -> None:
+        changes_of = "gateway.telemetry.objectives.changes"
+        with monkeypatch.context() as patched:
+            patched.setattr(changes_of, odd)
+            tally = tally_of(tmp_path, ANSWERED)
+            tally.note(ended("broken"), 2.0)
+            async with following(tally) as told:
+                await until(lambda: told.events)
+                patched.undo()
+                await until(lambda: written(tmp_path).get("answered") == [0, 1])
+        assert told.events == [("slo_burn", "answered")]
+
+    with caplog.at_level("INFO", "forebay"):
+        asyncio.run(scene())
+    assert [line.message.partition(":")[0] for line in caplog.records] == [
+        "internal error",
+        "what was counted of objectives is not written down",
+        "what is counted of objectives is written down again",
+    ]
+    assert standing(tmp_path, [ANSWERED]) == {"answered": (0, 1)}
+
+
+def test_one_that_cannot_be_told_leaves_the_others_and_is_told_after_a_restart(tmp_path: Path) -> None:
+    class Deaf(Told):
+        def __call__(self, kind: str, data: Mapping[str, Any]) -> asyncio.Future[bool] | None:
+            if data["objective"] == "answered":
+                raise RuntimeError("odd")
+            return super().__call__(kind, data)
+
+    async def once() -> list[Any]:
+        told = Deaf()
+        tally = tally_of(tmp_path, ANSWERED, msgspec.structs.replace(ANSWERED, name="other"))
+        tally.note(ended("broken"), 2.0)
+        task = asyncio.create_task(tally.follow(told, OFTEN_S))
+        await until(lambda: load(tmp_path)[0].told)
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        return told.events
+
+    assert asyncio.run(once()) == [("slo_burn", "other")]
+    assert set(load(tmp_path)[0].told) == {"page other"}
 
 
 def test_a_restart_tells_nothing_before_it_knows_what_is_promised(tmp_path: Path) -> None:

@@ -250,6 +250,29 @@ def test_those_that_are_tried_again_count_as_waiting() -> None:
     assert run(scene()) == (1, 1)
 
 
+def test_whoever_sends_hears_whether_it_was_taken() -> None:
+    async def scene() -> list[bool | None]:
+        class Choosy(Receiver):
+            async def __call__(self, request: httpx.Request) -> httpx.Response:
+                await super().__call__(request)
+                if self.ids()[-1] == "evt_2":
+                    await hang()
+                return httpx.Response(404 if self.ids()[-1] == "evt_1" else 200)
+
+        receiver = Choosy()
+        webhooks = Webhooks(URL, SECRET, http_client_factory=lambda: client_of(receiver))
+        receipts = [webhooks.send(event(n)) for n in range(1001)]
+        known = [one is None or one.done() for one in receipts]
+        task = asyncio.create_task(webhooks.follow())
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert known == [False] * 1000 + [True]
+        return [None if one is None else one.result() for one in receipts]
+
+    assert run(scene()) == [True, False, False, *[True] * 997, False]
+
+
 def test_at_the_end_everything_left_is_tried_once_more() -> None:
     receiver = Receiver(500, 200)
     assert counts(deliver(receiver, for_s=0.1)) == (1, 0, 0)
@@ -278,7 +301,7 @@ def test_the_end_waits_two_seconds_for_a_receiver_that_hangs(caplog: pytest.LogC
 def test_without_a_receiver_events_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     webhooks = Webhooks("", "")
     with caplog.at_level(logging.WARNING, "forebay"):
-        webhooks.send(event())
+        assert webhooks.send(event()) is None
         asyncio.run(webhooks.follow())
     (line,) = caplog.records
     assert (line.message, line.levelname) == ("event", "WARNING")

@@ -125,6 +125,28 @@ def test_a_restart_tells_nothing_again(tmp_path: Path) -> None:
     assert types == ["backend_down", "breaker_open", "config_reload_failed"]
 
 
+def test_what_its_receiver_did_not_take_is_told_again_after_a_restart(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    with place.running() as gateway:
+        place.upstream.answer_with(FAILING)
+        place.receiver.answer_with(plain({}, 503))
+        fail_once(gateway)
+        assert eventually(lambda: len(place.told()) == 2, 10), gateway.tail()
+        gateway.terminate()
+        assert gateway.wait() == 0
+        place.receiver.answer_with(plain({}))
+        after = started(tmp_path / "gateway")
+        try:
+            after.wait_until_ready()
+            fail_once(after)
+            assert eventually(lambda: len(place.told()) == 4, 10), after.tail()
+        finally:
+            after.terminate()
+            after.wait()
+    types = sorted(event["type"] for event in place.told())
+    assert types == ["backend_down", "backend_down", "breaker_open", "breaker_open"]
+
+
 def fail_once(gateway: Gateway) -> None:
     with gateway.client() as client:
         assert client.post("/v1/chat/completions", json=BODY).status_code >= 500

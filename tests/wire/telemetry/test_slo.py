@@ -42,6 +42,7 @@ PROMISES = {
         "elsewhere": {"of": "availability", "target_percent": 99, "routes": ["other"]},
     }
 }
+NO_ALERTS = {name: {**promise, "alerts": []} for name, promise in PROMISES["objectives"].items()}
 
 
 def by_model(seen: Seen) -> Answer:
@@ -153,6 +154,13 @@ def test_workers_tell_a_burn_once_together_and_a_restart_forgets_nothing(
     try:
         again.wait_until_ready()
         assert call(again, "good", 20) == {200}
+        assert eventually(lambda: counted(folder) == (22, 10), HEARD_S)
+        # It burns no longer, but lasts for its short window yet: not when nobody wants to hear of it.
+        assert set(answered(folder)["told"]) == {"page"}
+        assert len(events(receiver)) == 1
+        edited = folder / "policies/slo.new"
+        edited.write_text(json.dumps({"objectives": NO_ALERTS}))
+        edited.rename(folder / "policies/slo.yaml")
         assert eventually(lambda: len(events(receiver)) > 1, HEARD_S)
         again.terminate()
         assert again.wait() == 0
