@@ -1,26 +1,26 @@
 """One line for each call that has ended: what it was, how it went, what it used.
 
 It skips the standard logging (15 us a line): lines are queued, and written in batches by a thread, so that a
-stalled reader of stderr never stalls a call. Secrets and personal data are taken out of what the client or an
-upstream said.
+stalled reader of stderr never stalls a call; it costs lines, not memory. Secrets and personal data are taken
+out of what the client or an upstream said.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from select import PIPE_BUF
 from typing import TextIO
 
 import msgspec
 
 from gateway.errors import GatewayError
 from gateway.exchange import Attempt, Record, Usage
-from gateway.telemetry.batches import Batches
-from gateway.telemetry.logs import turn
+from gateway.telemetry.logs import Outlet, encoded
 from gateway.texts.redactor import Redactor
 
+_EVERY_S, _CLOSES_S = 0.1, 2.0
+_MOST_WAITING = 10_000
+"""Lines of a few hundred bytes: with a reader that stalls the oldest are lost to new ones, and counted."""
 _MODEL_CHARS = 200
 _ERROR_CHARS = 1000
 _CALM = frozenset({"finished", "refused", "client_gone"})
@@ -102,39 +102,20 @@ class AccessLog:
     def __init__(self, stream: TextIO) -> None:
         self.clean: Callable[[str], str] = Redactor().clean
         """Takes out what nobody may read; may be replaced at any time."""
-        self._stream = stream
-        self._render = _pretty if stream.isatty() else msgspec.json.Encoder().encode
-        self._batches: Batches[AccessLine] = Batches("access-log", self._write)
+        render = _pretty if stream.isatty() else _written
+        self._outlet: Outlet[AccessLine] = Outlet("access-log", stream, render, _MOST_WAITING, _EVERY_S)
 
     def enter(self, record: Record, ended_s: float) -> None:
         """Queue the line of a call that has ended; never waits. It is written within a tenth of a second."""
-        self._batches.put(_line(record, ended_s, self.clean))
+        self._outlet.put(_line(record, ended_s, self.clean))
 
     def close(self) -> None:
         """Write what is queued and stop."""
-        self._batches.close()
-
-    def _write(self, lines: Sequence[AccessLine]) -> None:
-        # A full disk or a reader that has gone costs these lines, not those to come.
-        with contextlib.suppress(OSError, ValueError):
-            for text in _pieces([self._render(line) + b"\n" for line in lines]):
-                with turn:
-                    self._stream.write(text.decode())
-                    self._stream.flush()
+        self._outlet.close(_CLOSES_S)
 
 
-def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Join lines to what a pipe takes in one piece: workers that share it cut no line of each other."""
-    piece: list[bytes] = []
-    size_bytes = 0
-    for line in lines:
-        if piece and size_bytes + len(line) > PIPE_BUF:
-            yield b"".join(piece)
-            piece, size_bytes = [], 0
-        piece.append(line)
-        size_bytes += len(line)
-    if piece:
-        yield b"".join(piece)
+def _written(line: AccessLine) -> bytes:
+    return encoded(line) + b"\n"
 
 
 def _pretty(line: AccessLine) -> bytes:
@@ -146,7 +127,10 @@ def _pretty(line: AccessLine) -> bytes:
     error = "".join(sign if sign.isprintable() else "?" for sign in line.error)
     ending = f"{colour}{line.status} {line.ending}\x1b[0m"
     text = f"\x1b[2m{time}\x1b[0m {ending} {place} {line.duration_ms:.0f} ms {spent}"
-    return f"{text} \x1b[2m{line.tenant} {line.request_id}\x1b[0m {error}".rstrip().encode()
+    return (
+        f"{text} \x1b[2m{line.tenant} {line.request_id}\x1b[0m {error}".rstrip().encode("utf-8", "replace")
+        + b"\n"
+    )
 
 
 def _line(record: Record, ended_s: float, clean: Callable[[str], str]) -> AccessLine:

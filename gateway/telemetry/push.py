@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.telemetry.metrics.families import FAMILIES, Family
 from gateway.telemetry.metrics.gathering import Numbers
-from gateway.telemetry.otlp import Receiver, resource_of
+from gateway.telemetry.otlp import Answer, Receiver, open_way, resource_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import Metric, MetricsData
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _JOIN_S = 1.0
 _SCOPE = "forebay"
+_TAKES_NONE = "the receiver does not take metrics; what is counted meanwhile is sent later"
+_REJECTS = "the receiver does not take some metrics"
 
 log = logging.getLogger("forebay")
 
@@ -36,7 +38,8 @@ class Push:
         self._began_ns = time_ns()
         self._asked: tuple[Receiver | None, float] = (None, 0.0)
         self._line: _Line | None = None
-        self._is_failing = self._is_over = False
+        self._is_over = False
+        self._failing = ""
         self._wake = Event()
         self._thread: Thread | None = None
 
@@ -84,27 +87,28 @@ class Push:
             self._line = None
 
     def _send(self, receiver: Receiver) -> None:
-        problem = ""
         try:
             if self._line is None:
                 self._line = _Line(receiver)
-            problem = self._line.send(self._read(), self._began_ns)
+            answer = self._line.send(self._read(), self._began_ns)
         except ImportError as error:
-            problem = f"{error.name} is missing: pip install forebay[otlp-grpc]"
+            answer = Answer("away", f"{error.name} is missing: pip install forebay[otlp-grpc]")
         except Exception as error:  # what is to come is sent all the same
-            problem = type(error).__name__
-            if not self._is_failing:
+            answer = Answer("away", type(error).__name__)
+            if not self._failing:
                 log.exception("metrics cannot be sent")
-        self._tell(problem)
+        self._tell(answer)
 
-    def _tell(self, problem: str) -> None:
-        """Log that the receiver began to fail, and that it is well again; nothing in between."""
-        if bool(problem) == self._is_failing:
+    def _tell(self, answer: Answer) -> None:
+        """Log that the receiver began to fail, and how, and that it is well again; nothing in between."""
+        failing = _REJECTS if answer.rejected else _TAKES_NONE if answer.problem else ""
+        if failing == self._failing:
             return
-        self._is_failing = bool(problem)
-        if problem:
-            text = "the receiver does not take metrics; what is counted meanwhile is sent later"
-            log.warning(text, extra={"problem": problem})
+        self._failing = failing
+        if answer.rejected:
+            log.warning(failing, extra={"problem": answer.problem, "points": answer.rejected})
+        elif failing:
+            log.warning(failing, extra={"problem": answer.problem})
         else:
             log.warning("the receiver takes metrics again")
 
@@ -113,18 +117,15 @@ class _Line:
     """An open way to one receiver. What it does not take goes with the next numbers: they hold all."""
 
     def __init__(self, receiver: Receiver) -> None:
-        from gateway.telemetry.tracing.line import open_way
-
         self._resource = resource_of(receiver)
         self._post, self.close = open_way(receiver, "metrics")
 
-    def send(self, numbers: Numbers, began_ns: int) -> str:
-        """Send the numbers; return what is wrong, for people, or "". Waits."""
+    def send(self, numbers: Numbers, began_ns: int) -> Answer:
+        """Send the numbers; say what became of them. Waits."""
         from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
         export = encode_metrics(metrics_data(numbers, self._resource, began_ns, time_ns()))
-        _, problem = self._post(export.SerializeToString())
-        return problem
+        return self._post(export.SerializeToString())
 
 
 def metrics_data(numbers: Numbers, resource: Resource, began_ns: int, now_ns: int) -> MetricsData:
@@ -154,8 +155,7 @@ def _metrics(numbers: Numbers, began_ns: int, now_ns: int) -> Iterator[Metric]:
             data = Sum(those, since_began, is_monotonic=True)
         elif family.kind == "histogram":
             data = Histogram(those, since_began)
-        own_name = name.removesuffix("_total")  # which receivers add where they keep it as Prometheus does
-        yield Metric(family.convention or own_name, family.text, family.unit or "1", data)
+        yield Metric(family.told_as, family.text, family.unit, data)
 
 
 def _point(family: Family, labels: dict[str, str], values: list[float], between_ns: tuple[int, int]) -> Any:

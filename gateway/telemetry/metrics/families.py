@@ -16,6 +16,12 @@ import msgspec
 Kind = Literal["counter", "gauge", "histogram"]
 OverWorkers = Literal["sum", "max", "min"]
 
+_IN_NAMES = {"s": "_seconds", "By": "_bytes", "1": "_ratio"}
+"""What stands in a name for Prometheus for its unit; receivers of OTLP that keep metrics as it does add it
+where it is missing, for "1" to gauges. So "1" is for ratios, not for numbers of things: of those the unit
+stands in braces, and in no name.
+"""
+
 OTHER = "other"
 """The label of what goes beyond a bound."""
 
@@ -58,7 +64,12 @@ class Family(msgspec.Struct, frozen=True, eq=False):
     convention: str = ""
     """Its name by the conventions; empty: it is our own. Its labels have dots, to Prometheus underscores."""
     unit: str = ""
-    """As OTLP has it."""
+    """As OTLP has it; empty: it is a number of things, or yes or no."""
+
+    @property
+    def told_as(self) -> str:
+        """Its name over OTLP: receivers that keep it as Prometheus does make `name` of it, unit and kind."""
+        return self.convention or self.name.removesuffix("_total")
 
     @property
     def most(self) -> int:
@@ -71,34 +82,38 @@ class Family(msgspec.Struct, frozen=True, eq=False):
         return len(self.buckets) + 2 if self.buckets else 1
 
 
-def _counter(name: str, text: str, *labels: str) -> Family:
-    return Family(f"forebay_{name}_total", "counter", text, labels)
+def _counter(name: str, text: str, *labels: str, unit: str = "") -> Family:
+    return Family(f"forebay_{_with(name, unit)}_total", "counter", text, labels, unit=unit)
 
 
-def _gauge(name: str, text: str, *labels: str, over: OverWorkers = "sum") -> Family:
-    return Family(f"forebay_{name}", "gauge", text, labels, over_workers=over)
+def _gauge(name: str, text: str, *labels: str, over: OverWorkers = "sum", unit: str = "") -> Family:
+    return Family(f"forebay_{_with(name, unit)}", "gauge", text, labels, over_workers=over, unit=unit)
 
 
-def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Family:
-    unit = "s" if name.endswith("_seconds") else "1"
-    return Family(f"forebay_{name}", "histogram", text, labels, buckets, unit=unit)
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str, unit: str) -> Family:
+    return Family(f"forebay_{_with(name, unit)}", "histogram", text, labels, buckets, unit=unit)
 
 
 def _agreed(convention: str, text: str, buckets: tuple[float, ...], unit: str, *labels: str) -> Family:
-    name = convention.replace(".", "_") + ("_seconds" if unit == "s" else "")
+    name = _with(convention.replace(".", "_"), unit)
     return Family(name, "histogram", text, (*_MODEL, *labels), buckets, convention=convention, unit=unit)
+
+
+def _with(name: str, unit: str) -> str:
+    return name + _IN_NAMES.get(unit, "")
 
 
 # Calls.
 CALLS = _counter("calls", "Calls ended.", "tenant_class", "route", "backend", "status", "ending", "cause")
 CALL_SECONDS = _histogram(
-    "call_duration_seconds", "From the request's head to the answer's last byte.", _SECONDS, "route"
+    "call_duration", "From the request's head to the answer's last byte.", _SECONDS, "route", unit="s"
 )
 FIRST_BYTE_SECONDS = _histogram(
-    "first_byte_seconds",
+    "first_byte",
     "From the request's head to the beginning of a streamed answer, or the whole of another.",
     _SECONDS,
     "route",
+    unit="s",
 )
 OWN_CALLS = _counter(
     "own_calls",
@@ -119,10 +134,11 @@ SLO_CALLS = _counter(
     "slo_calls", "Calls that a promise of slo.yaml is about, by whether they kept it.", "objective", "outcome"
 )
 RESERVED = _histogram(
-    "reservation_used_ratio",
+    "reservation_used",
     "Of what was reserved for a call, the part that it used: above 1 it used more.",
     _RATIOS,
     "metric",
+    unit="1",
 )
 
 # Attempts.
@@ -138,21 +154,31 @@ FALLBACKS = _counter(
 )
 HEDGES = _counter("hedges", "Tries beside a slow one, by whose answer the client got.", "route", "result")
 QUEUE_SECONDS = _histogram(
-    "queue_wait_seconds", "How long attempts waited for a place at the backend.", _WAITS_S, "backend"
+    "queue_wait", "How long attempts waited for a place at the backend.", _WAITS_S, "backend", unit="s"
 )
-TOKENS = _counter("tokens", "Tokens by kind and by who counted them.", "route", "backend", "kind", "origin")
+TOKENS = _counter(
+    "tokens",
+    "Tokens by kind and by who counted them.",
+    *("route", "backend", "kind", "origin"),
+    unit="{token}",
+)
 UNITS = _counter(
     "units",
     "What is billed by other units than tokens: searches, characters, audio_s (seconds of sound).",
     *("route", "backend", "kind", "origin"),
 )
 COST_USD = _counter(
-    "cost_usd", "What attempts cost, in US dollars; a float, the ledger is exact.", "route", "backend"
+    "cost_usd",
+    "What attempts cost, in US dollars; a float, the ledger is exact.",
+    "route",
+    "backend",
+    unit="{USD}",
 )
 CACHE_USD = _counter(
     "cache_savings_usd",
     "What the providers' caches of prompts have saved by tries, or (lost) cost them, in US dollars.",
     *("route", "backend", "result"),
+    unit="{USD}",
 )
 
 # By OpenTelemetry's conventions, of each attempt.
@@ -198,7 +224,7 @@ CONNECTIONS = _gauge(
     "upstream_connections", "Connections to backends that are used now, and idle ones.", "backend", "state"
 )
 LOOP_LAG_SECONDS = _histogram(
-    "event_loop_lag_seconds", "How late the event loop woke a task that sleeps 50 ms.", _LAGS_S
+    "event_loop_lag", "How late the event loop woke a task that sleeps 50 ms.", _LAGS_S, unit="s"
 )
 PART_OK = _gauge("part_ok", "1 where a part of /readyz works, in all workers.", "part", over="min")
 RELOADS = _counter("reloads", "Edits of the configuration, by what became of them.", "result")
@@ -212,9 +238,11 @@ SPANS = _counter("spans", "Spans, by what became of them on their way to the rec
 # The way into the ledger.
 LEDGER_LOST = _counter("ledger_lost", "Entries of the ledger that found no room on the disk.")
 LEDGER_LAG_SECONDS = _gauge(
-    "ledger_lag_seconds", "How old the oldest entry is that the ledger has not taken.", over="max"
+    "ledger_lag", "How old the oldest entry is that the ledger has not taken.", over="max", unit="s"
 )
-SPOOL_BYTES = _gauge("spool_bytes", "What waits for the ledger, and was set aside, on this disk.", over="max")
+SPOOL_BYTES = _gauge(
+    "spool", "What waits for the ledger, and was set aside, on this disk.", over="max", unit="By"
+)
 METER_OK = _gauge("meter_ok", "1 where the meter lately said that it takes entries.", over="min")
 METER_ROWS = _gauge("meter_inserted_rows", "Rows inserted since the meter began.", over="max")
 METER_SET_ASIDE = _gauge(

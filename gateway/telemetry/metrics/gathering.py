@@ -47,6 +47,8 @@ def gathered(folder: Path) -> Numbers:
 def bury(folder: Path) -> None:
     """Put together what workers have counted that are dead, when they are many."""
     with _turn(folder, fcntl.LOCK_EX):
+        # First what one that was killed has left: a grave names only those in whose place it stands itself.
+        _clear(_replaced(folder))
         dead = [stem for stem in _standing(folder) if not _is_alive(stem)]
         if len(dead) <= _MOST_DEAD:
             return
@@ -56,9 +58,13 @@ def bury(folder: Path) -> None:
             lines.append(_line(name, labels, len(cells)))
             cells.extend(values)
         if _dig(folder / f"{_GRAVE}{os.urandom(4).hex()}", cells.tobytes(), b"".join(lines)):
-            for stem in dead:
-                stem.with_suffix(NAMES).unlink()
-                stem.with_suffix(CELLS).unlink()
+            _clear(dead)
+
+
+def _clear(stems: Iterable[Path]) -> None:
+    for stem in stems:
+        stem.with_suffix(NAMES).unlink(missing_ok=True)
+        stem.with_suffix(CELLS).unlink(missing_ok=True)
 
 
 def _dig(grave: Path, cells: bytes, names: bytes) -> bool:
@@ -81,13 +87,18 @@ def _line(name: str, labels: tuple[str, ...], at: int) -> bytes:
 
 def _standing(folder: Path) -> list[Path]:
     """Name the files that count, without their suffix: not those in whose place others stand already."""
-    stems = [path.with_suffix("") for path in folder.glob("*" + NAMES)]
-    replaced = set[str]()
-    for stem in stems:
-        if stem.name.startswith(_GRAVE):
-            with stem.with_suffix(NAMES).open("rb") as file:
-                replaced.update(_LINE.decode(file.readline())[1])
-    return [stem for stem in stems if stem.name not in replaced]
+    replaced = _replaced(folder)
+    stems = (path.with_suffix("") for path in folder.glob("*" + NAMES))
+    return [stem for stem in stems if stem not in replaced]
+
+
+def _replaced(folder: Path) -> set[Path]:
+    """Name those in whose place others stand, without their suffix."""
+    replaced = set[Path]()
+    for path in folder.glob(f"{_GRAVE}*{NAMES}"):
+        with path.open("rb") as file:
+            replaced.update(folder / name for name in _LINE.decode(file.readline())[1])
+    return replaced
 
 
 def _together(workers: Iterable[tuple[Path, bool]]) -> dict[Series, list[float]]:

@@ -82,7 +82,7 @@ class Traces:
             return True, "no receiver"
         if not sender.problem:
             return True, "the receiver takes spans"
-        return False, f"the receiver takes no spans: {sender.problem}; {sender.waiting} calls wait"
+        return False, f"the receiver does not take all spans: {sender.problem}; {sender.waiting} calls wait"
 
     def close(self) -> None:
         """Send what is queued, for a moment, and stop."""

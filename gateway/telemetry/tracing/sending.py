@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import random
 from threading import Event, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from gateway.telemetry.otlp import Receiver
-
-if TYPE_CHECKING:
-    from gateway.telemetry.tracing.line import Taken
+from gateway.telemetry.otlp import Answer, Receiver
 
 BATCH_SPANS = 2048
 """So many go out together where so many wait: a request takes about 1 ms, whatever is in it."""
@@ -25,6 +22,7 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _TRIED_S = 600.0
 """A batch that is not taken for so long will not be: what comes after it gets its turn."""
+_TELLS_EVERY_S = 600.0
 
 log = logging.getLogger("forebay")
 
@@ -39,8 +37,8 @@ class Made(NamedTuple):
 class Line(Protocol):
     """An open way to a receiver."""
 
-    def send(self, calls: Sequence[bytes]) -> tuple[Taken, str]:
-        """Send the spans of calls; say what became of it, and what is wrong, for people."""
+    def send(self, calls: Sequence[bytes]) -> Answer:
+        """Send the spans of calls; say what became of them."""
 
     def close(self) -> None:
         """Send no more."""
@@ -49,7 +47,8 @@ class Line(Protocol):
 class Sender:
     """One thread, one receiver. `sent`, `failed` and `dropped` count spans, and never fall.
 
-    `failed` were refused, or not taken in ten minutes; `dropped` were lost for want of room or time.
+    `failed` were refused or rejected, or not taken in ten minutes; `dropped` were lost for want of room or
+    time.
     """
 
     def __init__(
@@ -68,6 +67,9 @@ class Sender:
         self._wake, self._hurry, self._stopping = Event(), Event(), Event()
         self._line: tuple[Receiver, Line] | None = None
         self._batch: list[Made] = []
+        self._is_failing = False
+        self._rejected_s = -_TELLS_EVERY_S
+        """When it was told last that spans were rejected."""
         self._tries = 0
         self._since_s = 0.0
         """When the batch was sent first."""
@@ -124,11 +126,14 @@ class Sender:
             while self._waiting and _spans(self._batch) < BATCH_SPANS:
                 self._batch.append(self._waiting.popleft())
         self._tries += 1
-        taken, problem = self._try()
-        self._tell(problem)
-        if taken == "taken":
-            self.sent += _spans(self._batch)
-        elif taken == "refused" or monotonic() - self._since_s > _TRIED_S:
+        answer = self._try()
+        self._tell(answer)
+        if answer.taken == "taken":
+            spans = _spans(self._batch)
+            rejected = min(answer.rejected, spans)
+            self.sent += spans - rejected
+            self.failed += rejected
+        elif answer.taken == "refused" or monotonic() - self._since_s > _TRIED_S:
             self.failed += _spans(self._batch)
         else:
             if not self._stopping.is_set():
@@ -137,13 +142,13 @@ class Sender:
         self._batch = []
         return True
 
-    def _try(self) -> tuple[Taken, str]:
+    def _try(self) -> Answer:
         try:
             return self._opened().send([one.wire for one in self._batch])
         except ImportError as error:
-            return "away", f"{error.name} is missing: pip install forebay[otlp-grpc]"
+            return Answer("away", f"{error.name} is missing: pip install forebay[otlp-grpc]")
         except Exception as error:  # noqa: BLE001 - whatever a library raises, what is to come is sent all the same
-            return "away", type(error).__name__
+            return Answer("away", type(error).__name__)
 
     def _opened(self) -> Line:
         """Return the way to the receiver of now; that to a former one is closed."""
@@ -160,16 +165,28 @@ class Sender:
         self._hurry.wait(pause_s * (1 - self._draw() / 2))
         self._hurry.clear()
 
-    def _tell(self, problem: str) -> None:
-        """Log that the receiver began to fail, and that it is well again; nothing in between."""
-        before, self.problem = self.problem, problem
-        if bool(before) == bool(problem):
-            return
+    def _tell(self, answer: Answer) -> None:
+        """Log that the receiver began to fail, and that it is well again; nothing in between.
+
+        What is rejected of batches that are taken depends on the spans: that is told now and then.
+        """
+        self.problem = answer.problem
         host = {"receiver": urlsplit(self._receiver.endpoint).hostname}
-        if problem:
-            log.warning("traces are not taken", extra=host | {"problem": problem})
-        else:
+        if answer.rejected:
+            self._tell_rejected(answer, host)
+        was_failing, self._is_failing = self._is_failing, answer.taken != "taken"
+        if self._is_failing and not was_failing:
+            log.warning("traces are not taken", extra=host | {"problem": answer.problem})
+        elif was_failing and not self._is_failing:
             log.info("traces are taken again", extra=host | {"dropped": self.dropped, "failed": self.failed})
+
+    def _tell_rejected(self, answer: Answer, host: Mapping[str, object]) -> None:
+        now_s = monotonic()
+        if now_s - self._rejected_s < _TELLS_EVERY_S:
+            return
+        self._rejected_s = now_s
+        about = {**host, "problem": answer.problem, "spans": answer.rejected}
+        log.warning("a part of the spans is not taken", extra=about)
 
 
 def _open(receiver: Receiver) -> Line:

@@ -16,8 +16,9 @@ import pytest
 
 from gateway.errors import Rejected
 from gateway.exchange import Attempt, Record, Trace
-from gateway.telemetry.access_log import AccessLine, AccessLog, _pieces
-from gateway.telemetry.logs import set_up
+from gateway.telemetry import access_log
+from gateway.telemetry.access_log import AccessLine, AccessLog
+from gateway.telemetry.logs import pieces, set_up
 
 
 class Terminal(io.StringIO):
@@ -77,7 +78,7 @@ def test_access_lines_are_json_in_their_order() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for number in range(50):
-        log._batches.put(line(request_id=f"call_{number}"))
+        log._outlet.put(line(request_id=f"call_{number}"))
     log.close()
     told = [json.loads(text) for text in stream.getvalue().splitlines()]
     assert [entry["request_id"] for entry in told] == [f"call_{number}" for number in range(50)]
@@ -88,7 +89,7 @@ def test_access_lines_are_json_in_their_order() -> None:
 def test_an_access_line_cannot_be_forged_by_a_models_name() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
-    log._batches.put(line(model='x"}\n{"event": "call"'))
+    log._outlet.put(line(model='x"}\n{"event": "call"'))
     log.close()
     assert len(stream.getvalue().splitlines()) == 1
     assert json.loads(stream.getvalue())["model"] == 'x"}\n{"event": "call"'
@@ -97,7 +98,7 @@ def test_an_access_line_cannot_be_forged_by_a_models_name() -> None:
 def test_on_a_terminal_a_models_name_draws_nothing() -> None:
     stream = Terminal()
     log = AccessLog(stream)
-    log._batches.put(line(model="\x1b[2Jgone\rfor ever\n12:00:00 200 finished"))
+    log._outlet.put(line(model="\x1b[2Jgone\rfor ever\n12:00:00 200 finished"))
     log.close()
     assert "\x1b[2J" not in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
@@ -107,8 +108,8 @@ def test_on_a_terminal_a_models_name_draws_nothing() -> None:
 def test_on_a_terminal_an_access_line_says_what_happened() -> None:
     stream = Terminal()
     log = AccessLog(stream)
-    log._batches.put(line(model="fast", backend="local", input_tokens=3, output_tokens=4, tokens="reported"))
-    log._batches.put(line(status=404, ending="refused", model="x", error="model_not_found: no"))
+    log._outlet.put(line(model="fast", backend="local", input_tokens=3, output_tokens=4, tokens="reported"))
+    log._outlet.put(line(status=404, ending="refused", model="x", error="model_not_found: no"))
     log.close()
     first, second = stream.getvalue().splitlines()
     assert "fast -> local" in first
@@ -120,16 +121,47 @@ def test_on_a_terminal_an_access_line_says_what_happened() -> None:
 def test_a_stalled_reader_stalls_nobody_and_the_last_line_is_not_lost() -> None:
     stream = Stuck()
     log = AccessLog(stream)
-    log._batches.put(line(request_id="call_1"))
+    log._outlet.put(line(request_id="call_1"))
     assert stream.writing.wait(5)
-    log._batches.put(line(request_id="call_2"))
+    log._outlet.put(line(request_id="call_2"))
     closing = threading.Thread(target=log.close)
     closing.start()
-    while not log._batches.closed:
+    while not log._outlet._batches.closed:
         closing.join(0.001)
     stream.free.set()
     closing.join(5)
     assert "call_2" in stream.getvalue()
+
+
+def test_of_lines_that_nobody_reads_the_oldest_are_lost_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access_log, "_MOST_WAITING", 5)
+    stream = Stuck()
+    log = AccessLog(stream)
+    log._outlet.put(line(request_id="call_0"))
+    assert stream.writing.wait(5)
+    for number in range(1, 21):
+        log._outlet.put(line(request_id=f"call_{number}"))
+    assert len(log._outlet._batches.waiting) == 5
+    stream.free.set()
+    log.close()
+    first, told, *last = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert first["request_id"] == "call_0"
+    assert [entry["request_id"] for entry in last] == [f"call_{number}" for number in range(16, 21)]
+    assert (told["event"], told["lines"]) == ("lines of the log were lost", 15)
+    assert (told["level"], told["writer"]) == ("warning", "access-log")
+
+
+def test_half_a_character_costs_no_line() -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    log._outlet.put(line(error="cannot open \udc80.pem", causes=["b: \ud800"]))
+    log._outlet.put(line(request_id="call_2"))
+    log.close()
+    odd, plain = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert (odd["error"], odd["causes"], odd["time"]) == ("cannot open ?.pem", ["b: ?"], plain["time"])
+    assert plain["request_id"] == "call_2"
 
 
 def test_a_line_that_cannot_be_written_does_not_end_the_log() -> None:
@@ -144,23 +176,23 @@ def test_a_line_that_cannot_be_written_does_not_end_the_log() -> None:
 
     stream = Failing()
     log = AccessLog(stream)
-    log._batches.put(line(request_id="call_1"))
+    log._outlet.put(line(request_id="call_1"))
     waiting = threading.Event()
     for _ in range(300):
         if not stream.failures:
             break
         waiting.wait(0.01)
-    log._batches.put(line(request_id="call_2"))
+    log._outlet.put(line(request_id="call_2"))
     log.close()
     assert "call_2" in stream.getvalue()
 
 
 def test_lines_of_a_batch_go_out_whole_in_pieces_that_a_pipe_takes_at_once() -> None:
     lines = [b"x" * size + b"\n" for size in (10, 4000, 100, 9000, 5)]
-    pieces = list(_pieces(lines))
-    assert b"".join(pieces) == b"".join(lines)
-    assert [piece.count(b"\n") for piece in pieces] == [2, 1, 1, 1]
-    assert all(len(piece) <= PIPE_BUF or piece.count(b"\n") == 1 for piece in pieces)
+    found = list(pieces(lines))
+    assert [line for piece in found for line in piece] == lines
+    assert [len(piece) for piece in found] == [2, 1, 1, 1]
+    assert all(len(b"".join(piece)) <= PIPE_BUF or len(piece) == 1 for piece in found)
 
 
 def test_an_access_line_and_another_one_never_cut_each_other() -> None:
@@ -168,10 +200,11 @@ def test_an_access_line_and_another_one_never_cut_each_other() -> None:
     set_up("info", stream)
     access = AccessLog(stream)
     for number in range(200):
-        access._batches.put(line(request_id=f"call_{number}", model="m" * 200))
+        access._outlet.put(line(request_id=f"call_{number}", model="m" * 200))
     for number in range(50):
         logging.getLogger("forebay").info("line %d", number)
     access.close()
+    logging.getLogger().handlers[0].close()
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert len(lines) == 250
 

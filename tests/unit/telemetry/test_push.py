@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,43 @@ from rig.programs.otlp import Collector, GotMetric, members, metrics_of, running
 
 from gateway.exchange import Attempt, Record, Usage
 from gateway.telemetry.metrics import Metrics, families
-from gateway.telemetry.otlp import Receiver
-from gateway.telemetry.push import Push
+from gateway.telemetry.metrics.families import FAMILIES
+from gateway.telemetry.metrics.rendering import render
+from gateway.telemetry.otlp import Receiver, resource_of
+from gateway.telemetry.push import Push, metrics_data
 
 SOON_S = 0.05
+
+
+UNITS = {"s": "seconds", "By": "bytes"}
+"""Of the table of units those that are used here."""
+
+
+def prometheus_name(metric: Any) -> str:
+    """The name that Prometheus and the Collector give a metric that comes over OTLP, as they document it.
+
+    Source: OpenTelemetry Collector, "Prometheus Normalization".
+    """
+    tokens = [token for token in re.split(r"[^a-zA-Z0-9]+", metric.name) if token]
+    unit = re.sub(r"\{.*?\}", "", metric.unit)
+    kind = type(metric.data).__name__
+    if unit and unit != "1" and (word := UNITS[unit]) not in tokens:
+        tokens.append(word)
+    if unit == "1" and kind == "Gauge":
+        tokens = [*(token for token in tokens if token != "ratio"), "ratio"]
+    if kind == "Sum" and metric.data.is_monotonic:
+        tokens = [*(token for token in tokens if token != "total"), "total"]
+    return "_".join(tokens)
+
+
+def test_prometheus_has_the_same_names_over_otlp_as_it_scrapes() -> None:
+    numbers = {(name, ("x",) * len(family.labels)): [1.0] * family.cells for name, family in FAMILIES.items()}
+    [of_us] = metrics_data(numbers, resource_of(Receiver()), 1, 2).resource_metrics
+    [scope] = of_us.scope_metrics
+    pushed = {prometheus_name(metric) for metric in scope.metrics}
+    scraped = re.findall(r"^# TYPE (\S+)", render(numbers).decode(), re.MULTILINE)
+    assert pushed == {name for name in scraped if not name.endswith("_created")} == set(FAMILIES)
+    assert len(scope.metrics) == len(FAMILIES)
 
 
 @pytest.fixture
@@ -151,12 +185,17 @@ def test_without_the_extra_for_grpc_a_receiver_that_is_named_later_works(
     assert last.getMessage() == "the receiver takes metrics again"
 
 
-def test_numbers_are_sent_over_grpc(metrics: Metrics) -> None:
+def test_numbers_are_sent_over_grpc_and_what_is_rejected_of_them_is_told_once(
+    metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
     got: list[tuple[ExportMetricsServiceRequest, dict[str, str]]] = []
+    rejecting = ExportMetricsServiceResponse()
+    rejecting.partial_success.rejected_data_points = 2
+    rejecting.partial_success.error_message = "too old"
 
     def export(_: object, request: ExportMetricsServiceRequest, context: Any) -> ExportMetricsServiceResponse:
         got.append((request, {pair.key: pair.value for pair in context.invocation_metadata()}))
-        return ExportMetricsServiceResponse()
+        return rejecting if len(got) < 4 else ExportMetricsServiceResponse()
 
     server = grpc.server(ThreadPoolExecutor(max_workers=1))
     taker = type("Taker", (MetricsServiceServicer,), {"Export": export})
@@ -165,14 +204,19 @@ def test_numbers_are_sent_over_grpc(metrics: Metrics) -> None:
     server.start()
     push = Push(metrics.own)
     try:
-        push.revise(Receiver(url, "grpc", {"X-Token": "t"}), SOON_S)
-        assert eventually(lambda: got, 20)
+        with caplog.at_level(logging.WARNING, "forebay"):
+            push.revise(Receiver(url, "grpc", {"X-Token": "t"}), SOON_S)
+            assert eventually(lambda: len(caplog.records) >= 2, 20)
     finally:
         push.close()
         server.stop(None).wait(5)
     request, headers = got[0]
     assert "forebay_calls" in {metric.name for metric in metrics_of(request)}
     assert headers["x-token"] == "t"
+    first, last = caplog.records
+    assert first.getMessage() == "the receiver does not take some metrics"
+    assert (vars(first)["problem"], vars(first)["points"]) == ("it rejects a part: too old", 2)
+    assert last.getMessage() == "the receiver takes metrics again"
 
 
 def test_only_the_receivers_own_headers_are_sent(

@@ -6,15 +6,16 @@ import re
 
 from gateway.telemetry.metrics.families import FAMILIES
 
-UNITS = ("_seconds", "_bytes", "_ratio", "_usd_total", "_total")
-
 
 def test_names_end_in_their_unit_and_counters_in_total() -> None:
     for family in FAMILIES.values():
         assert re.fullmatch(r"(forebay|gen_ai)_[a-z_]+", family.name)
         assert family.name.endswith("_total") == (family.kind == "counter"), family.name
         assert bool(family.buckets) == (family.kind == "histogram"), family.name
-        assert (family.unit == "s") == (family.kind == "histogram" and family.name.endswith("_seconds"))
+        words = family.name.removesuffix("_total").split("_")
+        for unit, word in (("s", "seconds"), ("By", "bytes"), ("1", "ratio")):
+            assert (family.unit == unit) == (words[-1] == word), family.name
+        assert ("usd" in words) == (family.unit == "{USD}"), family.name
 
 
 def test_buckets_rise() -> None:

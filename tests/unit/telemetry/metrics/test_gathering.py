@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -97,6 +98,39 @@ def test_the_dead_are_put_together_once_they_are_many(tmp_path: Path) -> None:
         assert IN_FLIGHT.name not in {name for name, _ in numbers}
     assert len(list(tmp_path.glob("*.names"))) < 20
     assert len(list(tmp_path.glob("*.cells"))) < 20
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gateway.telemetry.metrics.gathering import bury
+left = int(sys.argv[2])
+unlink = Path.unlink
+def killed(path, **how):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    unlink(path, **how)
+Path.unlink = killed
+bury(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("removed", [0, 1, 2, 33])
+def test_nothing_counts_twice_after_one_was_killed_that_put_the_dead_together(
+    tmp_path: Path, removed: int
+) -> None:
+    for _ in range(17):
+        _leave(tmp_path, 1.0)
+    argv = [sys.executable, "-c", KILLED, str(tmp_path), str(removed)]
+    assert subprocess.run(argv, check=False).returncode == -signal.SIGKILL
+    assert gathered(tmp_path)[RELOADS.name, ("applied",)] == [17]
+    for _ in range(17):
+        _leave(tmp_path, 1.0)
+        bury(tmp_path)
+    assert gathered(tmp_path)[RELOADS.name, ("applied",)] == [34]
+    assert len(list(tmp_path.glob("*.names"))) == len(list(tmp_path.glob("*.cells"))) < 18
 
 
 def _leave(folder: Path, count: float) -> None:

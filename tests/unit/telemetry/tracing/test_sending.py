@@ -11,9 +11,8 @@ from contextlib import contextmanager
 import pytest
 from rig.gateway import eventually
 
-from gateway.telemetry.otlp import Receiver
+from gateway.telemetry.otlp import Answer, Receiver, Taken
 from gateway.telemetry.tracing import sending
-from gateway.telemetry.tracing.line import Taken
 from gateway.telemetry.tracing.sending import BATCH_SPANS, Made, Sender
 
 HERE, THERE = Receiver("http://here:4318"), Receiver("http://there:4318")
@@ -27,17 +26,21 @@ class Line:
         """The last one holds."""
         self.sent: list[list[str]] = []
         self.tries = 0
+        self.rejects = 0
+        """So many spans of each batch that is taken."""
         self.open = threading.Event()
         self.open.set()
         self.closed = False
 
-    def send(self, calls: Sequence[bytes]) -> tuple[Taken, str]:
+    def send(self, calls: Sequence[bytes]) -> Answer:
         self.tries += 1
         assert self.open.wait(10)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer == "taken":
             self.sent.append([name for call in calls for name in call.decode().split()])
-        return answer, "" if answer == "taken" else f"it is {answer}"
+        if answer == "taken" and self.rejects:
+            return Answer(answer, "it rejects a part: too long", self.rejects)
+        return Answer(answer, "" if answer == "taken" else f"it is {answer}")
 
     def close(self) -> None:
         self.closed = True
@@ -101,6 +104,30 @@ def test_what_a_receiver_will_never_take_does_not_keep_it_from_the_rest() -> Non
         assert eventually(lambda: sender.failed == 2)
         sender.put(spans("good"))
         assert eventually(lambda: sender.sent == 1)
+
+
+def test_what_is_rejected_of_a_batch_has_failed_and_the_log_tells_it_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    line = Line()
+    line.rejects = 2
+    with caplog.at_level(logging.INFO, "forebay"), sender_to(line) as sender:
+        for _ in range(3):
+            before = sender.sent
+            sender.put(spans("a", "b", "c"))
+            assert eventually(lambda before=before: sender.sent == before + 1)
+        assert (sender.sent, sender.failed) == (3, 6)
+        assert sender.problem == "it rejects a part: too long"
+        line.rejects = 0
+        sender.put(spans("d"))
+        assert eventually(lambda: sender.sent == 4)
+        assert sender.problem == ""
+        line.rejects = 100
+        sender.put(spans("e"))
+        assert eventually(lambda: sender.failed == 7)
+    assert [record.message for record in caplog.records] == ["a part of the spans is not taken"]
+    assert vars(caplog.records[0])["problem"] == "it rejects a part: too long"
+    assert vars(caplog.records[0])["spans"] == 2
 
 
 def test_a_batch_that_is_not_taken_for_long_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
