@@ -32,6 +32,8 @@ from gateway.upstream.watchdog import Watchdog
 _DNS_CACHE_S = 60
 _PLACES_KEPT = 1000
 _READ_BUFFER_BYTES = 64 * 1024
+_STALE_S = 0.5
+"""So soon we hear that a connection had been closed before it was used, from wherever on earth."""
 _ANNOUNCING = frozenset({100, *range(102, 200)})
 """Statuses that are followed by the answer's own."""
 _NO_BYTES = bytes(4)
@@ -200,9 +202,9 @@ class AiohttpTransport:
         while True:
             began_s = monotonic()
             connection = await pool.connect(place, [], self._limits)
-            protocol = cast("_Connection", connection.protocol)
+            protocol, ready_s = cast("_Connection", connection.protocol), monotonic()
             is_new = not protocol.answers
-            protocol.connect_s = monotonic() - began_s if is_new else 0.0
+            protocol.connect_s = ready_s - began_s if is_new else 0.0
             try:
                 protocol.set_response_params(read_until_eof=True, read_bufsize=_READ_BUFFER_BYTES)
                 await self._write(protocol, place, request)
@@ -210,9 +212,11 @@ class AiohttpTransport:
                 return connection, *await protocol.read()
             except BaseException as error:
                 connection.close()
-                # A host may close an idle connection at the moment that we use it again. Nothing was
-                # lost: what had not answered a byte has not taken the request (RFC 9112, section 9.3.1).
-                if is_new or protocol.has_begun or not isinstance(error, _CLOSED):
+                # A host may close an idle connection at the moment that we use it again: then the request
+                # was not taken, and is sent anew (RFC 9112, section 9.3.1). We hear of that at once; one
+                # that is closed later may have been worked on, and is another attempt's turn.
+                is_late = monotonic() - ready_s > _STALE_S
+                if is_new or is_late or protocol.has_begun or not isinstance(error, _CLOSED):
                     raise
                 sending.unsent()
 

@@ -114,6 +114,25 @@ def test_a_connection_that_ends_when_it_is_used_again_is_replaced() -> None:
     assert (host.connections, len(host.heads)) == (2, 3)
 
 
+def test_a_request_that_may_have_been_worked_on_is_not_sent_again() -> None:
+    async def once_and_long(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(await host.head(reader))
+        writer.write(OK)
+        await reader.readexactly(await host.head(reader))
+        await asyncio.sleep(1)
+        writer.close()
+
+    async def scene(told: Callable[..., Awaitable[bytes]]) -> None:
+        assert await told() == b"ok"
+        with pytest.raises(ConnectFailed):
+            await told()
+        assert (host.connections, len(host.heads)) == (1, 2)
+
+    host = Host(once_and_long)
+    host.talks.append(host.answering)
+    talk_to(host, scene)
+
+
 def test_a_request_that_has_begun_to_be_answered_is_never_sent_again() -> None:
     async def once_and_a_half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(await host.head(reader))
