@@ -67,7 +67,11 @@ async def _answer(arrival: Arrival, runtime: Runtime, record: Record) -> Reply:
         call = await runtime.classifier.label(call, record)
     plan = _planned(call, runtime, record)
     if (admitted := await admit(plan, record, runtime.entrance)) is not call:  # a limit changed it
-        call, plan = admitted, _planned(admitted, runtime, record)
+        call, way = admitted, plan.route.name
+        plan = _planned(call, runtime, record)
+        if record.lease is not None and plan.route.name != way:
+            record.lease.cancel()
+            record.lease = None
         if record.lease is None:  # it goes another way, where other limits may hold
             call = await admit(plan, record, runtime.entrance)
     record.admitted_s = monotonic()

@@ -134,6 +134,12 @@ class CallLease:
             if line.at in _SEATS:
                 pocket.settle(slot, amount, 0)
 
+    def cancel(self) -> None:
+        """Give all of it back: the call goes another way, where other limits hold."""
+        if not self._is_over:
+            self._is_over = self._is_settled = True
+            put_back(self.taken)
+
     def settle(self, attempts: Sequence[Attempt]) -> None:
         """Give back what the attempts did not use. Further calls change nothing.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.exchange.names import short_name
 from gateway.exchange.nouns import (
     Arrival,
     Attempt,
@@ -65,6 +66,7 @@ __all__ = [
     "Usage",
     "at_least",
     "new_span_id",
+    "short_name",
     "told_by",
     "trace_id_of",
 ]

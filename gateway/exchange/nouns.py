@@ -283,6 +283,9 @@ class Lease(Protocol):
     def end(self) -> None:
         """The call runs no more."""
 
+    def cancel(self) -> None:
+        """Give all of it back: the call goes another way, where other limits hold."""
+
     def settle(self, attempts: Sequence[Attempt]) -> None:
         """Give back what the attempts did not use."""
 

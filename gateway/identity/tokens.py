@@ -9,7 +9,6 @@ serves only the algorithm it fits), OpenID Connect Discovery 1.0 section 4.3; re
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import ConfigError, StoreDown
-from gateway.exchange import Caller
+from gateway.exchange import Caller, short_name
 from gateway.identity.keys import digest_of
 
 if TYPE_CHECKING:
@@ -170,9 +169,9 @@ class TokenVerifier:
         team = claims.get(issuer.team_claim) if issuer.team_claim else ""
         return replace(
             tenant,
-            key=f"sub:{_short(claims['sub'])}",
+            key=f"sub:{short_name(claims['sub'], _LONGEST_NAME)}",
             routes=(*tenant.routes, *layers),
-            team=_short(team) if isinstance(team, str) else "",
+            team=short_name(team, _LONGEST_NAME) if isinstance(team, str) else "",
             # Nothing that merely looks true: a claim of that name may mean something else elsewhere.
             admin=bool(issuer.admin_claim) and claims.get(issuer.admin_claim) is True,
         )
@@ -339,14 +338,6 @@ def _globs(claim: object) -> tuple[str, ...]:
     if isinstance(claim, list):
         return tuple(glob for glob in claim if isinstance(glob, str))
     return ()
-
-
-def _short(name: str) -> str:
-    """Cut a name that is long, and mark it so that two of them stay two."""
-    if len(name) <= _LONGEST_NAME:
-        return name
-    mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"{name[: _LONGEST_NAME - 17]}~{mark}"
 
 
 def _client() -> httpx.AsyncClient:

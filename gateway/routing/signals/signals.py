@@ -14,7 +14,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.exchange import Call, Caller, Feature, Format, Priority
+from gateway.exchange import Call, Caller, Feature, Format, Priority, short_name
 from gateway.quotas.estimates import Prompt
 from gateway.routing.signals import body, features, size
 from gateway.routing.signals.language import language_of
@@ -23,6 +23,7 @@ from gateway.routing.signals.task import task_of
 
 USER_HEADER, CONVERSATION_HEADER = "x-forebay-user", "x-forebay-conversation"
 PRIORITY_HEADER, TASK_HEADER = "x-forebay-priority", "x-forebay-task"
+_LONGEST_NAME = 200
 _MOST_PROMPT_BYTES = 1 << 20
 _DIGESTED_BYTES = 1024
 """Of the instructions, and of the first turn: with their lengths, enough to tell conversations apart."""
@@ -139,16 +140,16 @@ class Signals:
 
     @Fact
     def user(self) -> str:
-        """The end user that the call names; empty: none."""
+        """The end user that the call names; empty: none. Whoever counts by users keeps the name."""
         if named := self.headers.get(USER_HEADER):
-            return named
+            return short_name(named, _LONGEST_NAME)
         # Where conditions ask for metadata, that it is empty is worth a record, too.
         if _NAMING.isdisjoint(self._members) and not self.readers.reads_metadata:
             return ""
         return (
             _name(body.value_of(self._members, "safety_identifier"))
             or _name(body.value_of(self._members, "user"))
-            or self.metadata.get("user_id", "")
+            or _name(self.metadata.get("user_id", ""))
         )
 
     @Fact
@@ -160,7 +161,7 @@ class Signals:
     def named_conversation(self) -> str:
         """What the call names its conversation; empty: it does not."""
         if named := self.headers.get(CONVERSATION_HEADER):
-            return named
+            return short_name(named, _LONGEST_NAME)
         if _CONVERSING.isdisjoint(self._members):
             return ""
         given = body.value_of(self._members, "conversation")
@@ -265,4 +266,4 @@ class Signals:
 
 
 def _name(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return short_name(value, _LONGEST_NAME) if isinstance(value, str) else ""

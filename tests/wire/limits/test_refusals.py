@@ -34,11 +34,12 @@ def answer(seen: Seen) -> Answer:
     return plain(json.dumps(chat.completion()).encode())
 
 
-def at(folder: Path, upstream: Upstream, **policies: Any) -> Any:
+def at(folder: Path, upstream: Upstream, routes: dict[str, Any] | None = None, **policies: Any) -> Any:
     routing = {
         "server": {"slow_refusals": False},
         "backends": {"fake": {"base_url": upstream.base_url, "credentials": CREDENTIALS}},
-        "routes": {name: {"targets": [{"backend": "fake", "model": name}]} for name in ("gpt-4o", "small")},
+        "routes": routes
+        or {name: {"targets": [{"backend": "fake", "model": name}]} for name in ("gpt-4o", "small")},
     }
     return running_gateway(folder / "gateway", routing, policies={"prices": PRICES, **policies})
 
@@ -109,6 +110,36 @@ def test_a_spent_budget_takes_the_cheaper_route(tmp_path: Path, upstream: Upstre
         assert last.headers["x-forebay-over-budget"] == "all"
         assert upstream.seen[0].model == "gpt-4o"
         assert upstream.seen[-1].model == "small"
+
+
+def test_a_call_that_a_cap_sends_another_way_has_the_limits_of_that_way(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    to_small = {"name": "long", "when": {"max_tokens": {"min": 100}}, "use": "small"}
+    routes = {
+        "gpt-4o": {"targets": [{"backend": "fake"}], "rules": [to_small]},
+        "small": {"targets": [{"backend": "fake"}]},
+    }
+    quotas = {
+        "rare": {"for": {"route": ["gpt-4o"]}, "requests_per_day": 1},
+        "others": {"for": {"route": ["small"]}, "requests_per_day": 1},
+        "cap": {"max_output_tokens": 50, "over_output": "cap"},
+    }
+    with at(tmp_path, upstream, routes=routes, quotas={"quotas": quotas}) as gateway:
+        client = openai_of(gateway)
+
+        def call(model: str) -> tuple[int, str | None]:
+            try:
+                made = client.chat.completions.with_raw_response.create(
+                    model=model, messages=HI, max_tokens=200
+                )
+            except openai.APIStatusError as error:
+                return error.status_code, error.code
+            return made.status_code, made.headers["x-forebay-route"]
+
+        assert call("gpt-4o") == (200, "gpt-4o")
+        assert call("gpt-4o") == (429, "rate_limit_exceeded")
+        assert call("small") == (200, "small"), "what was taken there went back"
 
 
 def test_levels_of_a_budget_are_told_once_by_a_signed_webhook(tmp_path: Path, upstream: Upstream) -> None:

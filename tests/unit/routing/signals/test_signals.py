@@ -213,6 +213,19 @@ def test_the_end_user_is_the_one_that_header_or_body_names(body, headers, user):
     assert signals(body, headers=headers).user == user
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"user": "u" * 100_000}, {}),
+        ({"safety_identifier": "u" * 100_000}, {}),
+        ({"metadata": {"user_id": "u" * 100_000}}, {}),
+        ({}, {"x-forebay-user": "u" * 100_000}),
+    ],
+)
+def test_whoever_counts_by_users_keeps_no_name_without_end(body, headers):
+    assert len(signals(body, headers=headers).user) == 200
+
+
 def test_metadata_are_texts():
     given = {"a": "b", "n": 1, "deep": {"x": []}, "none": None}
     assert signals({"metadata": given}).metadata == {"a": "b", "n": "1", "deep": '{"x": []}', "none": "null"}
