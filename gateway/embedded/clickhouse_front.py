@@ -38,6 +38,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from gateway.embedded.clickhouse_asks import Ask, Refused, read_ask, read_form, unpack
 from gateway.embedded.clickhouse_chdb import PIECE_BYTES, Database, insert, pieces
+from gateway.embedded.clickhouse_tokens import forget_unfinished
 from gateway.embedded.keeper import SUPERFLUOUS
 
 HOST = "127.0.0.1"
@@ -291,6 +292,8 @@ def main() -> None:
     shutil.rmtree(folder / "tmp", ignore_errors=True)
     (folder / "tmp").mkdir(mode=0o700)
     tempfile.tempdir = str(folder / "tmp")
+    if forgotten := forget_unfinished(folder / "data"):
+        sys.stderr.write(f"{forgotten} inserts had not ended when the last engine did; they may come again\n")
     engine, password = Database(folder / "data"), secrets.token_urlsafe(24)
     front = Front(engine, password)
     link = engine.open(Ask("", None, "", {}, {}, ""))
