@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import msgspec
-from rig.gateway import CREDENTIALS, KEY, running_gateway
+from rig.gateway import CREDENTIALS, KEY, eventually, running_gateway
 from rig.script import Pause, plain
 from rig.upstream import Upstream, refusing_port
 
@@ -57,12 +58,21 @@ class Site(NamedTuple):
         return answer.json()
 
     def call(self, model: str, times: int = 1) -> None:
-        """Have calls made now, after all that is in the ledger."""
+        """Have calls made now, after all that is in the ledger, and wait until they are there."""
+        made = list[str]()
         body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
         for _ in range(times):
             headers = {"authorization": f"Bearer {KEY}"}
             url = f"{self.url}/v1/chat/completions"
-            httpx.post(url, json=body, headers=headers, timeout=20, trust_env=False)
+            answer = httpx.post(url, json=body, headers=headers, timeout=20, trust_env=False)
+            made.append(answer.headers["x-forebay-call-id"])
+        assert all(eventually(partial(self.has, call), within_s=20) for call in made)
+
+    def has(self, call: str) -> bool:
+        """Whether a call is in the ledger."""
+        headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+        place = f"{self.url}/v1/usage/calls/{call}"
+        return httpx.get(place, headers=headers, timeout=20, trust_env=False).status_code == 200
 
     def records(self, panel: str, **query: str) -> list[dict[str, Any]]:
         """The rows of a panel, by the names of its columns."""
