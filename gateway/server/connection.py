@@ -35,7 +35,8 @@ WRITE_BUFFER_BYTES = 64 * 1024
 """Beyond this much unsent data, `send()` waits until the client reads."""
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request line with its headers. llhttp itself has no limit."""
+"""Of a request line with its headers, and of what is neither head nor body, like trailers. llhttp itself has
+no limit."""
 
 MAX_PIPELINED = 8
 """Requests parsed ahead of the running one; beyond, the connection is not read from."""
@@ -49,7 +50,18 @@ MAX_LINGERING = 256
 """Refused connections kept open for that; beyond, they are cut, so that a flood holds no sockets."""
 
 FRESH_GRACE_S = 1.0
-"""How long a drain waits for the request of a connection that was just opened, or is in mid-head."""
+"""How long a drain waits for the request of a connection that was just opened, or is in mid-head, and for
+more of a body of which nothing comes."""
+
+
+class _Dropped(list[tuple[bytes, bytes]]):
+    """Where uvicorn puts trailers: nowhere. Who sends them must not add to the headers (RFC 9110, 6.5.1)."""
+
+    def append(self, line: tuple[bytes, bytes], /) -> None:
+        """Drop it."""
+
+
+_DROPPED = _Dropped()
 
 
 class Disconnect:
@@ -117,7 +129,10 @@ class Connection(HttpToolsProtocol):
         self.edge = server_state
         self.head_since_s: float | None = server_state.now_s
         """Since when a head is awaited; None while a request runs or the connection is kept alive."""
-        self.head_bytes = 0
+        self.loose_bytes = 0
+        """Come since the last whole head or piece of a body: an unfinished head, trailers, chunk sizes."""
+        self.heard_s = server_state.now_s
+        """When something came last."""
         self.refused_s: float | None = None
         self.running: RequestResponseCycle | None = None
         self._chunk = b""
@@ -131,29 +146,32 @@ class Connection(HttpToolsProtocol):
             self.refuse(503, "too_many_connections", "The gateway has too many open connections; try again.")
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and bound what is not yet a whole head."""
+        """Parse, and bound what is neither a whole head nor of a body."""
         if self.refused_s is not None:
             return
         self._chunk = data
+        self.heard_s = self.edge.now_s
+        self.loose_bytes += len(data)
         super().data_received(data)
         self._chunk = b""
-        if self.head_since_s is not None:
-            self.head_bytes += len(data)
-            if self.head_bytes > MAX_HEAD_BYTES and self.refused_s is None:
-                self.refuse(431, "headers_too_large", f"The request's head exceeds {MAX_HEAD_BYTES} bytes.")
+        if self.loose_bytes > MAX_HEAD_BYTES and self.refused_s is None:
+            part = "trailers exceed" if self.head_since_s is None else "head exceeds"
+            self.refuse(431, "headers_too_large", f"The request's {part} {MAX_HEAD_BYTES} bytes.")
 
     def on_message_begin(self) -> None:
         """Start the head's clock and give the request its disconnect hook."""
         super().on_message_begin()
         self.head_since_s = self.edge.now_s
-        self.head_bytes = 0
+        self.loose_bytes = len(self._chunk)
         extensions: Any = {DISCONNECT: Disconnect()}
         self.scope["extensions"] = extensions
 
     def on_headers_complete(self) -> None:
         """Start or queue the request; keep on reading, for only a reader learns that its peer left."""
         self.head_since_s = None
+        self.loose_bytes = 0
         super().on_headers_complete()
+        self.headers = _DROPPED
         if self.cycle is not None and self.cycle.scope["method"] != "HEAD":  # whose head nothing follows
             corked: Any = _Corked(self.transport)
             self.cycle.transport = corked
@@ -161,6 +179,12 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         if self.pipeline and len(self.pipeline) <= MAX_PIPELINED:
             self.flow.resume_reading()
+
+    def on_body(self, body: bytes) -> None:
+        """Begin to count anew, but not where the head of a next request is awaited already."""
+        if self.head_since_s is None:
+            self.loose_bytes = 0
+        super().on_body(body)
 
     def _should_upgrade(self) -> bool:
         """Let uvicorn leave every request that offers an upgrade to `handle_websocket_upgrade`."""
@@ -180,7 +204,7 @@ class Connection(HttpToolsProtocol):
             return
         version = self.parser.get_http_version().encode()
         head = [method, b" ", self.url, b" HTTP/", version, b"\r\n"]
-        for name, value in self.headers:
+        for name, value in self.scope["headers"]:
             if name != b"upgrade":
                 head += [name, b": ", value, b"\r\n"]
         self.parser = httptools.HttpRequestParser(self)
@@ -196,6 +220,10 @@ class Connection(HttpToolsProtocol):
         """Tell the running request. uvicorn itself tells only the newest one, which may be queued."""
         self.edge.lingering.discard(self)
         super().connection_lost(exc)
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Tell the running request that nobody will have its answer."""
         cycle = self.running
         if cycle is None or cycle.response_complete:
             return
@@ -209,17 +237,29 @@ class Connection(HttpToolsProtocol):
         """Whether an answer is under way."""
         return self.running is not None and not self.running.response_complete
 
+    @property
+    def _lacks_body(self) -> bool:
+        """Whether the end of the running request's body has not come, and no answer has begun."""
+        cycle = self.running
+        return cycle is not None and cycle is self.cycle and cycle.more_body and not cycle.response_started
+
     def shutdown(self) -> None:
-        """Close when idle, else after the running answer. Called again and again during a drain."""
+        """Close when idle, else after the running answer. Called again and again during a drain.
+
+        A request that has taken all that came of its body, while no more comes, is not waited for.
+        """
         if self.busy:
             for cycle in (self.running, self.cycle):
                 if cycle is not None:
                     cycle.keep_alive = False
+            taken = not self.cycle.body
+            if self._lacks_body and taken and self.edge.now_s - self.heard_s > FRESH_GRACE_S:
+                self.refuse(503, "shutting_down", "The gateway stops, and the request's body does not come.")
         elif self.head_since_s is None or self.edge.now_s - self.head_since_s > FRESH_GRACE_S:
             self.transport.close()
 
     def check_head(self, now_s: float) -> None:
-        """Refuse with 408 when the head is late; a running answer is left alone."""
+        """Refuse with 408 when the head is late; a running request is left alone: it has its own clocks."""
         if self.busy or self.transport.is_closing():
             return
         if self.head_since_s is None:
@@ -237,13 +277,15 @@ class Connection(HttpToolsProtocol):
     def refuse(self, status: int, code: str, message: str) -> None:
         """Answer with an error without asking the application, and close.
 
-        In the middle of an answer it only closes: an error's bytes would end up inside that answer.
+        In the middle of an answer it only closes: an error's bytes would end up inside that answer. A request
+        that waits for its body is answered so, too; the application hears that its client is gone.
         """
         self.connections.discard(self)
-        if self.busy or len(self.edge.lingering) >= MAX_LINGERING:
+        if (self.busy and not self._lacks_body) or len(self.edge.lingering) >= MAX_LINGERING:
             self.transport.abort()
             return
         self.refused_s = self.edge.now_s
+        self._abandon()
         self.edge.lingering.add(self)
         self.transport.write(_refusal(status, code, message))
         self.transport.write_eof()

@@ -25,6 +25,8 @@ CHUNK = b"x" * 65536
 FLOOD_CHUNKS = 2048
 expired: list[asyncio.Event] = []
 sent_bytes = [0]
+heads: list[list[tuple[bytes, bytes]]] = []
+"""Of the requests to /lines."""
 
 
 def say(*words: object) -> None:
@@ -36,6 +38,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await lifespan(receive, send)
         return
     scope["extensions"][DISCONNECT].on_disconnect(lambda: say("gone", scope["path"], time.monotonic()))
+    if scope["path"] == "/lines":
+        heads.append(scope["headers"])
     await PATHS[scope["path"]](receive, send)
 
 
@@ -69,6 +73,13 @@ async def echo(receive: Any, send: Any) -> None:
         message = await receive()
         body, more = body + message["body"], message["more_body"]
     await answer(send, body)
+
+
+async def lines(receive: Any, send: Any) -> None:
+    """The names of the headers, as they are when the body is whole."""
+    while (await receive())["more_body"]:
+        pass
+    await answer(send, b" ".join(name for name, _ in heads[-1]))
 
 
 async def stream(_receive: Any, send: Any) -> None:
@@ -112,6 +123,7 @@ async def block(_receive: Any, send: Any) -> None:
 PATHS = {
     "/pid": pid,
     "/echo": echo,
+    "/lines": lines,
     "/stream": stream,
     "/stubborn": stubborn,
     "/flood": flood,

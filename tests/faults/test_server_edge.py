@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -228,6 +229,62 @@ def test_an_offered_upgrade_is_ignored_and_the_body_is_kept(edge: Edge) -> None:
     assert answers.count(b"\r\n\r\nhello") == 2
 
 
+CHUNKED = b"POST /lines HTTP/1.1\r\nhost: edge\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n"
+
+
+def test_a_trailer_is_no_header(edge: Edge) -> None:
+    with edge.connect(CHUNKED + b"x-forwarded-for: fake\r\n") as sock:
+        edge.get("/pid")  # what was sent before has been read by now
+        sock.sendall(b"expect: 100-continue\r\n\r\n" + request_line("/pid", "connection: close"))
+        answers = read_all(sock)
+    assert answers.count(b"HTTP/1.1 200") == 2
+    assert answers.count(b"host transfer-encoding") == 1
+    assert b"x-forwarded-for" not in answers
+
+
+@pytest.mark.parametrize("endless", [b"a:\r\n" * 4096, b"a" * 16384], ids=["lines", "one_line"])
+def test_trailers_without_end_are_refused_with_431(edge: Edge, endless: bytes) -> None:
+    sent = 0
+    with edge.connect(CHUNKED + endless[:1024]) as sock:
+        edge.get("/pid")  # what was sent before has been read by now
+        with contextlib.suppress(OSError):
+            for _ in range(64):
+                sock.sendall(endless)
+                sent += len(endless)
+                if sent > 64 * 1024 and edge.get("/pid") and select.select([sock], [], [], 0)[0]:
+                    break
+        status, error = refusal_of(read_all(sock))
+    assert (status, error["code"]) == (431, "headers_too_large")
+    assert "trailers" in error["message"]
+    assert sent < 512 * 1024
+    until(lambda: edge.said("gone /lines"))
+
+
+def test_trailers_without_end_cut_an_answer_that_has_begun(edge: Edge) -> None:
+    with edge.connect(CHUNKED.replace(b"/lines", b"/stubborn")) as sock:
+        got = sock.recv(4096)
+        with contextlib.suppress(OSError):
+            for _ in range(256):
+                sock.sendall(b"a:\r\n" * 4096)
+        with contextlib.suppress(ConnectionResetError):
+            got += read_all(sock)
+    assert got.count(b"HTTP/1.1") == 1
+    assert not got.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("size_bytes", [1, 100_000])
+def test_a_body_in_chunks_may_be_longer_than_a_head(edge: Edge, size_bytes: int) -> None:
+    """Nothing of it counts as a head or trailers, however much stands around its pieces."""
+    piece = b"%x\r\n%s\r\n" % (size_bytes, b"x" * size_bytes)
+    head = CHUNKED.partition(b"\r\n\r\n")[0].replace(b"/lines", b"/echo")
+    count = 1_000_000 // size_bytes // 20
+    offer = b"\r\nconnection: close, Upgrade\r\nupgrade: h2c\r\n\r\n"
+    with edge.connect(head + offer + piece * count + b"0\r\n\r\n") as sock:
+        answer = read_all(sock)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert len(body_of(answer)) == count * size_bytes
+
+
 def test_the_server_does_not_name_its_software(edge: Edge) -> None:
     head = edge.request("/pid").partition(b"\r\n\r\n")[0].lower()
     assert b"\r\nserver:" not in head
@@ -327,6 +384,31 @@ def test_a_head_under_way_when_the_drain_begins_is_answered_and_closed() -> None
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"\r\nconnection: close\r\n" in answer
         assert edge.end() == 0
+
+
+def test_a_body_that_does_not_come_does_not_hold_up_a_drain() -> None:
+    head = b"POST /echo HTTP/1.1\r\nhost: edge\r\ncontent-length: 6\r\n\r\n"
+    with (
+        running(drain_s=20) as edge,
+        edge.connect(head) as empty,
+        edge.connect(head + b"hal") as half,
+        edge.connect(head) as slow,
+    ):
+        edge.get("/pid")  # what was sent before has been read by now
+        edge.process.terminate()
+        until(lambda: edge.said("drain"))
+        began_s = time.monotonic()
+        for byte in b"slowly":
+            threading.Event().wait(0.4)
+            slow.sendall(bytes([byte]))
+        assert read_all(slow).endswith(b"\r\n\r\nslowly")
+        for sock in (empty, half):
+            status, error = refusal_of(read_all(sock))
+            assert (status, error["code"]) == (503, "shutting_down")
+        assert edge.end() == 0
+        assert time.monotonic() - began_s < 5
+        assert len(edge.said("gone /echo")) == 2
+        assert not edge.said("expire")
 
 
 def test_an_expired_drain_ends_streams_and_then_cuts_them() -> None:

@@ -70,7 +70,10 @@ def routing(upstream: Upstream) -> dict[str, Any]:
 def place(shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("dashboard") / "config"
     with running_gateway(
-        folder, routing(shared_upstream), "--workers=2", policies={"tenants": TENANTS}
+        folder,
+        routing(shared_upstream) | {"server": {"drain_s": 2, "body_timeout_s": 2}},
+        "--workers=2",
+        policies={"tenants": TENANTS},
     ) as gateway:
         yield Place(gateway, folder)
 
@@ -207,3 +210,52 @@ def test_the_page_and_its_files_come_without_a_key(place: Place) -> None:
             if address.startswith("/dashboard/assets/"):
                 assert "immutable" in browser.get(address).headers["cache-control"]
         assert browser.get("/", follow_redirects=True).url.path == "/dashboard"
+
+
+LOGIN = (
+    b"POST /dashboard/login HTTP/1.1\r\nhost: x\r\n"
+    b"content-type: application/json\r\ncontent-length: 100\r\n\r\n"
+)
+
+
+def connect(place: Place, data: bytes) -> socket.socket:
+    host, port = place.gateway.url.removeprefix("http://").split(":")
+    sock = socket.create_connection((host, int(port)), timeout=10)
+    sock.sendall(data)
+    return sock
+
+
+def errors_logged(place: Place) -> list[str]:
+    return [line for line in place.gateway.lines if "internal error" in line or "Traceback" in line]
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"key'], ids=["nothing", "half"])
+def test_a_login_whose_body_does_not_come_is_refused_and_closed(place: Place, sent: bytes) -> None:
+    with connect(place, LOGIN + sent) as sock:
+        answer = sock.makefile("rb").read()  # to the end of the connection
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
+    assert not errors_logged(place)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"key": "\xff\xfe"}', b'{"key": ' + b"[" * 30_000, b"[" * 30_000, b'{"key": '],
+    ids=["no_utf8", "deep_key", "deep", "half"],
+)
+def test_a_login_that_is_no_json_is_400_and_no_error_of_ours(place: Place, body: bytes) -> None:
+    with place.browser() as browser:
+        headers = {"content-type": "application/json"}
+        refused = browser.post("/dashboard/login", content=body, headers=headers)
+    assert refused.status_code == 400, refused.text
+    assert refused.json()["error"]["type"] == "invalid_request_error"
+    assert not errors_logged(place)
+
+
+def test_who_leaves_in_mid_login_is_no_error_of_ours(place: Place) -> None:
+    for _ in range(4):
+        connect(place, LOGIN + b'{"key').close()
+    for _ in range(4):
+        with place.browser() as browser:
+            assert browser.get("/dashboard/me").status_code == 401  # after it, in whichever worker
+    assert not errors_logged(place)
