@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,8 +37,7 @@ T = TypeVar("T")
 _RECEIVER, _HEADERS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"
 """The variables that OpenTelemetry's own tools read."""
 
-SCHEMAS: Mapping[str, Any] = {
-    "routing": RoutingSpec,
+_POLICIES: Mapping[str, Any] = {
     "tenants": TenantsSpec,
     "prices": PricesSpec,
     "retention": RetentionSpec,
@@ -45,6 +45,12 @@ SCHEMAS: Mapping[str, Any] = {
     "budgets": BudgetsSpec,
     "telemetry": TelemetrySpec,
     "slo": SloSpec,
+}
+"""What policies/NAME.yaml may have, by name."""
+
+SCHEMAS: Mapping[str, Any] = {
+    "routing": RoutingSpec,
+    **_POLICIES,
     "presets": dict[str, PresetSpec],
     "models": dict[str, ModelSpec],
     "scenarios": Scenarios,
@@ -115,6 +121,7 @@ def load_config(
     promised = reading.attempt(
         lambda: slo.compile(_optional(policies / "slo.yaml", SloSpec, env), _routes_of(written))
     )
+    reading.errors.extend(_misnamed(policies))
     if (
         reading.errors
         or resolved is None
@@ -143,6 +150,27 @@ def as_a_client() -> Mapping[str, str]:
     Whoever asks the gateway has one in the variable of the SDK; commands that send nothing go without.
     """
     return {name: value for name, value in environment().items() if not is_well_formed(value)}
+
+
+def _misnamed(policies: Path) -> Iterator[ConfigError]:
+    """Tell of files that look like policies and that nobody would read: what they say would not hold.
+
+    Hidden ones are of editors, and of Kubernetes.
+    """
+    try:
+        entries = sorted(policies.iterdir())
+    except OSError:  # whoever reads the files in it says what is wrong
+        return
+    for path in entries:
+        if path.name.startswith(".") or path.suffix.lower() not in {".yaml", ".yml"} or path.is_dir():
+            continue
+        if path.suffix == ".yaml" and path.stem in _POLICIES:
+            continue
+        near = difflib.get_close_matches(path.stem.lower(), _POLICIES, 1)  # not of ".yaml", which all have
+        known = ", ".join(f"{name}.yaml" for name in near or _POLICIES)
+        hint = f"did you mean {known}?" if near else f"known: {known}"
+        shown = str(path).encode(errors="replace").decode()  # a name need not be text
+        yield ConfigError(shown, 0, "", "no policy has this name", hint)
 
 
 def _routes_of(written: Located[RoutingSpec] | None) -> Mapping[str, Any] | None:

@@ -121,8 +121,11 @@ def _read(path: Path, limit_bytes: int) -> bytes:
     # A pipe or a device would block, or never end.
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a file")
-    with path.open("rb") as file:
-        content = file.read(limit_bytes + 1)
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit_bytes + 1)
+    except ValueError:  # no file can have this name, as one with U+0000 in it
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
     if len(content) > limit_bytes:
         raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes")
     return content

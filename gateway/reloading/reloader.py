@@ -71,12 +71,25 @@ class Reloader:
         )
 
     async def follow(self) -> None:
-        """Look for edits until cancelled."""
+        """Look for edits until cancelled. What fails at that is told once, and ends nothing.
+
+        Once it works again all is read anew: nobody knows what was missed.
+        """
+        lost = ""
         while True:
             await asyncio.sleep(_LOOK_S)
-            if (seen := self._watched.look()) != self._watched.seen:
-                await self._settle(seen)
-                await self.reload()
+            try:
+                seen = self._watched.look()
+                if lost or seen != self._watched.seen:
+                    await self._settle(seen)
+                    await self.reload()
+                lost = ""
+            except Exception as error:
+                why = f"{type(error).__name__} while edits were looked for; the log has more"
+                if why != lost:
+                    log.exception("internal error")
+                    self._refuse(why)
+                lost = why
 
     async def _settle(self, seen: Fingerprint) -> None:
         """Wait until whoever writes has written all: half a file is no edit."""
@@ -92,9 +105,9 @@ class Reloader:
         async with self._one:
             if self._stopping:
                 return
-            self._watched.renew()
             stack = AsyncExitStack()
             try:
+                self._watched.renew()
                 runtime = await self._opened(stack)
             except (ConfigErrors, ConfigError) as error:
                 self._refuse(str(error))

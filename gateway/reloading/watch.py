@@ -17,14 +17,22 @@ _FILE = re.compile(r"\$\{file:([^{}]+)\}")
 
 def files_of(folder: Path) -> list[Path]:
     """List what a configuration is read from: the YAML files, and the secrets that they name."""
-    written = [folder / "routing.yaml", *sorted((folder / "policies").glob("*.yaml"))]
+    written = [folder / "routing.yaml", *_policies(folder)]
     secrets: set[Path] = set()
     for path in written:
         try:
-            secrets.update(Path(name) for name in _FILE.findall(path.read_text(encoding="utf-8")))
+            if path.is_file():  # a pipe would not end
+                secrets.update(Path(name) for name in _FILE.findall(path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError):  # whoever reads it in earnest says what is wrong
             continue
     return [*written, *sorted(secrets)]
+
+
+def _policies(folder: Path) -> list[Path]:
+    try:
+        return sorted((folder / "policies").glob("*.yaml"))
+    except OSError:  # it goes away just now
+        return []
 
 
 class Watched:
@@ -42,6 +50,7 @@ class Watched:
 
     def renew(self) -> None:
         """Find out anew which files there are, and take note of them: they are about to be read."""
+        self.seen = self.look()  # also where what follows fails: an edit is tried once
         self._files = files_of(self._folder)
         self.seen = self.look()
 
@@ -49,6 +58,6 @@ class Watched:
 def _entry(path: Path) -> tuple[str, int, int, int]:
     try:
         stat = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no file can have this name, as one with U+0000 in it
         return str(path), 0, 0, 0
     return str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar.openapi.spec import OpenAPI
 from unit.stand_ins import WHOLE, FakeAnswer, route, routing, runtime, streaming, target
 
 from gateway.api.app import build_app
@@ -32,7 +33,7 @@ CHAT = {"model": "fast", "messages": []}
 
 
 class Place:
-    """An app with three routes; `ask` sends it one request."""
+    """An app with three routes; `ask` sends it one request, `ask_often` the same one several times."""
 
     def __init__(self, **parts: Callable[[], PartState]) -> None:
         self.parts = parts
@@ -41,7 +42,12 @@ class Place:
         self.answer = FakeAnswer()
 
     def ask(self, method: str, path: str, *, key: str | None = ALL, **request: Any) -> httpx.Response:
-        async def scene() -> httpx.Response:
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        (response,) = self.ask_often(method, path, 1, headers=headers, **request)
+        return response
+
+    def ask_often(self, method: str, path: str, times: int, **request: Any) -> list[httpx.Response]:
+        async def scene() -> list[httpx.Response]:
             metrics = Metrics()
             books = Books(len, (metrics.observe,))
             asked = target("b", self.answer)
@@ -54,12 +60,11 @@ class Place:
                 await app(scope, receive, send)
                 self.seen_flights.append(len(self.flights))
 
-            headers = {} if key is None else {"authorization": f"Bearer {key}"}
             transport = httpx.ASGITransport(served)
             async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-                response = await client.request(method, path, headers=headers, **request)
+                responses = [await client.request(method, path, **request) for _ in range(times)]
             await books.close()
-            return response
+            return responses
 
         return asyncio.run(scene())
 
@@ -211,6 +216,22 @@ def test_embeddings_are_not_described_as_a_stream() -> None:
     document = json.loads(Place().ask("GET", "/openapi.json", key=None).content)
     content = document["paths"]["/v1/embeddings"]["post"]["responses"]["200"]["content"]
     assert set(content) == {"application/json"}
+
+
+def test_the_document_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[OpenAPI] = []
+    to_schema = OpenAPI.to_schema
+
+    def counted(described: OpenAPI) -> dict[str, Any]:
+        made.append(described)
+        return to_schema(described)
+
+    monkeypatch.setattr(OpenAPI, "to_schema", counted)
+    first, *more = Place().ask_often("GET", "/openapi.json", 3)
+    assert len(made) == 1
+    assert first.headers["content-type"] == "application/json"
+    assert "/v1/embeddings" in first.json()["paths"]
+    assert [answer.content for answer in more] == [first.content] * 2
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
@@ -19,6 +20,9 @@ LIMITS = {
     "quotas": "quotas: {everybody: {requests_per_day: 5}, few: {for: {tags: [gold]}, concurrent_calls: 1}}",
     "budgets": "budgets: {month: {usd: 5, every: month, over: {downgrade: away}}}",
 }
+
+
+KNOWN = "tenants.yaml, prices.yaml, retention.yaml, quotas.yaml, budgets.yaml, telemetry.yaml, slo.yaml"
 
 
 def hinted(place: Path, routing: str = ROUTING, prices: str = PRICES) -> list[str]:
@@ -122,3 +126,49 @@ def test_a_stream_that_nobody_can_continue_is_named(place: Path, models: str, to
     targets = "[{backend: alpha, model: big}, {backend: beta, model: big}]"
     going = f"  going: {{targets: {targets}, stream: {{on_break: continue}}}}\nmodels: {models}\n"
     assert hinted(place, ROUTING + going) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("quota.yaml", "did you mean quotas.yaml?"),
+        ("quotas.yml", "did you mean quotas.yaml?"),
+        ("Quotas.yaml", "did you mean quotas.yaml?"),
+        ("SLO.YML", "did you mean slo.yaml?"),
+        ("bogus.yaml", f"known: {KNOWN}"),
+    ],
+)
+def test_a_policy_that_nobody_would_read_is_a_mistake(place: Path, name: str, hint: str) -> None:
+    (place / "policies" / name).write_text(LIMITS["quotas"])
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(place)
+    assert str(caught.value) == f"{place}/policies/{name}: no policy has this name, {hint}"
+
+
+def test_a_policy_whose_name_is_no_text_can_be_told_of(place: Path) -> None:
+    (place / "policies" / os.fsdecode(b"quot\xff.yaml")).write_text("{}")
+    (place / "policies" / "gone.yaml").symlink_to(place / "nowhere")
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(place)
+    assert [Path(error.path).name for error in caught.value.errors] == ["gone.yaml", "quot?.yaml"]
+    assert str(caught.value).encode()
+
+
+def test_what_editors_and_kubernetes_leave_beside_the_policies_is_left_alone(place: Path) -> None:
+    policies = place / "policies"
+    (policies / "..2026_11_21").mkdir()
+    (policies / "..2026_11_21" / "quotas.yaml").write_text(LIMITS["quotas"])
+    (policies / "..data").symlink_to("..2026_11_21")
+    (policies / "quotas.yaml").symlink_to("..data/quotas.yaml")
+    (policies / ".#prices.yaml").symlink_to("somebody@host.1234")
+    (policies / "tests" / "any.yaml").write_text("{}")
+    for name in (
+        ".hidden.yaml",
+        "prices.yaml~",
+        ".prices.yaml.swp",
+        "#prices.yaml#",
+        "quotas.json",
+        "README.md",
+    ):
+        (policies / name).write_text("left: alone")
+    assert {rule.name for rule in load_config(place).limits.every} == {"everybody", "few"}

@@ -62,6 +62,9 @@ def test_a_secret_file_that_cannot_be_used_is_named(tmp_path):
         with pytest.raises(files.Unexpandable, match=why) as caught:
             files.expand(f"${{file:{tmp_path}/{name}}}", {})
         assert name in caught.value.message
+    for name in ("/run/\0", "/run/\ud800"):
+        with pytest.raises(files.Unexpandable, match="cannot be read: No such file"):
+            files.expand(f"${{file:{name}}}", {})
     with pytest.raises(files.Unexpandable, match="not an absolute path"):
         files.expand("${file:key}", {})
 

@@ -15,7 +15,7 @@ from unit.upstream.skipping import run
 
 from gateway.errors import ConfigError, ConfigErrors
 from gateway.reloading.reloader import Reloader
-from gateway.reloading.watch import Watched
+from gateway.reloading.watch import Fingerprint, Watched
 from gateway.runtime import Runtime
 from gateway.server.flights import Flights
 from gateway.telemetry.books import Books
@@ -24,6 +24,17 @@ from gateway.telemetry.metrics import Metrics
 BAD = ConfigErrors(
     [ConfigError("routing.yaml", 3, "routes", 'unknown field "wieght"', 'did you mean "weight"?')]
 )
+
+
+class Failing(Watched):
+    """Files that cannot be looked at while `error` is there."""
+
+    error: Exception | None = None
+
+    def look(self) -> Fingerprint:
+        if self.error is not None:
+            raise self.error
+        return super().look()
 
 
 class Configurations:
@@ -36,7 +47,8 @@ class Configurations:
         self.closed: list[str] = []
         self.open_s = 0.0
         self.write("one")
-        self.reloader = Reloader(self.open, Watched(folder))
+        self.watched = Failing(folder)
+        self.reloader = Reloader(self.open, self.watched)
 
     def write(self, text: str) -> None:
         self.path.write_text(text)
@@ -68,9 +80,12 @@ class Configurations:
         return words
 
     def reloads(self, result: str) -> float:
+        return self.measured(f'forebay_reloads_total{{result="{result}"}}')
+
+    def measured(self, series: str) -> float:
         lines = self.metrics.render().decode().splitlines()
-        counted = [line for line in lines if line.startswith(f'forebay_reloads_total{{result="{result}"}}')]
-        return float(counted[0].split()[1]) if counted else 0.0
+        found = [line for line in lines if line.startswith(f"{series} ")]
+        return float(found[0].split()[1]) if found else 0.0
 
 
 def text_of(text: str) -> Callable[[], tuple[bool, str]]:
@@ -197,6 +212,55 @@ def test_edits_are_followed_also_after_a_bad_one(tmp_path: Path) -> None:
         assert (of.reloads("refused"), of.reloads("applied")) == (2, 1)
         following.cancel()
         await asyncio.wait([following])
+
+    played(scene, tmp_path)
+
+
+def test_edits_are_followed_also_after_half_a_file_that_names_what_no_file_can_be_called(
+    tmp_path: Path,
+) -> None:
+    async def scene(of: Configurations) -> None:
+        following = asyncio.create_task(of.reloader.follow())
+        for text in ("key: ${file:/run/\0\0}", "two and good"):
+            of.write(text)
+            await asyncio.sleep(1.0)
+        assert of.serving == "two and good"
+        following.cancel()
+        await asyncio.wait([following])
+
+    played(scene, tmp_path)
+
+
+def test_what_fails_while_edits_are_looked_for_is_told_once_and_stands_until_it_works_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(of: Configurations) -> None:
+        following = asyncio.create_task(of.reloader.follow())
+        await asyncio.sleep(1.0)
+        of.watched.error = RuntimeError("no look")
+        await asyncio.sleep(30.0)
+        assert "RuntimeError while edits were looked for" in of.state
+        assert (of.reloads("refused"), of.measured("forebay_config_reload_ok")) == (1, 0)
+        of.write("two")
+        of.watched.error = None
+        await asyncio.sleep(1.0)
+        assert of.serving == "two"
+        assert "RuntimeError" not in of.state
+        assert (of.reloads("applied"), of.measured("forebay_config_reload_ok")) == (1, 1)
+        following.cancel()
+        await asyncio.wait([following])
+
+    played(scene, tmp_path)
+    (traceback,) = [entry for entry in caplog.records if entry.exc_info]
+    assert "no look" in str(traceback.exc_info)
+
+
+def test_a_demand_to_reload_while_the_files_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
+    async def scene(of: Configurations) -> None:
+        of.watched.error = RuntimeError("no look")
+        await of.reloader.reload()
+        assert "RuntimeError" in of.state
+        assert of.opened == ["one"]
 
     played(scene, tmp_path)
 

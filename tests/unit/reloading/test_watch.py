@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,3 +76,19 @@ def test_a_folder_that_is_swapped_by_its_link_is_seen(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_as_text_is_still_watched(folder: Path) -> None:
     (folder / "routing.yaml").write_bytes(b"\xff\xfe")
     assert files_of(folder)[0] == folder / "routing.yaml"
+
+
+@pytest.mark.parametrize("name", ["/run/secrets/\0\0\0", "/run/" + 5000 * "x"])
+def test_a_name_that_no_file_can_have_is_of_a_file_that_is_not_there(folder: Path, name: str) -> None:
+    watched = Watched(folder)
+    (folder / "routing.yaml").write_text(f"key: ${{file:{name}}}\n")
+    assert watched.look() != watched.seen
+    watched.renew()
+    assert (name, 0, 0, 0) in watched.seen
+    (folder / "routing.yaml").write_text("backends: {}\n")
+    assert watched.look() != watched.seen
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "policies" / "prices.yaml")
+    assert folder / "policies" / "prices.yaml" in files_of(folder)
