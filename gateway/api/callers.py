@@ -34,7 +34,7 @@ async def caller_of(request: Request[Any, Any, Any], runtime: Runtime) -> Caller
     session = request.cookies.get(cookie_name(request, runtime))
     if shown is None and session and request.method == "GET" and _is_from_our_page(request.headers):
         return await runtime.identity.resume(session, time())
-    headers = {"x-forwarded-for": request.headers.get("x-forwarded-for", "")}
+    headers = {"x-forwarded-for": _all_of(request, "x-forwarded-for")}
     if shown is not None:
         headers["authorization"] = shown
     return await identify(headers, runtime.identity, request.scope["client"])
@@ -43,16 +43,21 @@ async def caller_of(request: Request[Any, Any, Any], runtime: Runtime) -> Caller
 def origin_of(request: Request[Any, Any, Any]) -> Origin:
     """Say where a request comes from, for counting its failures."""
     peer = request.scope["client"]
-    return Origin(peer[0] if peer else "", request.headers.get("x-forwarded-for", ""))
+    return Origin(peer[0] if peer else "", _all_of(request, "x-forwarded-for"))
 
 
 def came_by_https(request: Request[Any, Any, Any], runtime: Runtime) -> bool:
     """Tell whether the client speaks HTTPS, to us or (by their word) to one of our own proxies."""
     if request.scope["scheme"] == "https":
         return True
-    scheme = request.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
+    scheme = _all_of(request, "x-forwarded-proto").rpartition(",")[2].strip().lower()
     peer = request.scope["client"]
     return scheme == "https" and peer is not None and runtime.identity.trusts(peer[0])
+
+
+def _all_of(request: Request[Any, Any, Any], name: str) -> str:
+    """Return a header's lines as one: the first may be the client's own, the last is our proxy's."""
+    return ", ".join(request.headers.getall(name, []))
 
 
 def cookie_name(request: Request[Any, Any, Any], runtime: Runtime) -> str:

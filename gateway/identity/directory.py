@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -39,6 +40,20 @@ class _Entry(NamedTuple):
     ends_unix_s: float
 
 
+class _Reading(NamedTuple):
+    """What is known of the store. It never changes: each reading makes the next one, which takes its place.
+
+    So whoever takes one has keys and the revision that they were read at, even while another is under way.
+    """
+
+    revision: int
+    records: Mapping[str, KeyRecord]
+    answered_s: float
+
+
+_UNREAD: Final = _Reading(0, MappingProxyType({}), float("-inf"))
+
+
 class KeyDirectory:
     """The static keys of the configuration and those of the store (None: there is no store).
 
@@ -53,13 +68,11 @@ class KeyDirectory:
         self._tenants = tenants
         self._store = store
         self._index: dict[bytes, tuple[_Entry, ...]] = {}
-        self._stored: dict[str, KeyRecord] = {}
-        self._revision = 0
-        self._loaded = store is None
+        self._reading = _UNREAD
         self._down_since_unix_s: float | None = None
         self._one_refresh = threading.Lock()
         self._one_search = asyncio.Lock()
-        self._refreshed_s = self._answered_s = float("-inf")
+        self._refreshed_s = float("-inf")
         self._static = tuple(static)
         for record in self._static:
             self._put(record)
@@ -114,16 +127,17 @@ class KeyDirectory:
             return
         with self._one_refresh:
             self._refreshed_s = time.monotonic()
-            newest, changed = self._store.changed_since(self._revision)
-            if newest < self._revision:
+            revision, known, _ = self._reading
+            newest, changed = self._store.changed_since(revision)
+            if newest < revision:
                 # The store went back in time: restored from a backup, or replaced.
                 newest, changed = self._store.changed_since(0)
-                self._forget_all_but({record.id for record in changed})
+                known = self._forget_all_but({record.id for record in changed}, known)
             for record in changed:
-                self._stored[record.id] = record
                 self._put(record)
-            self._revision, self._loaded = newest, True
-            self._answered_s = time.monotonic()
+            if changed:
+                known = {**known, **{record.id: record for record in changed}}
+            self._reading = _Reading(newest, known, time.monotonic())
 
     async def follow(self, interval_s: float = 1.0) -> None:
         """Refresh every `interval_s` until cancelled; a store that is down is logged and outlived."""
@@ -138,7 +152,7 @@ class KeyDirectory:
         except StoreDown as error:
             if self._down_since_unix_s is None:
                 self._down_since_unix_s = time.time()
-                _log.warning("%s; the %d keys known so far stay in use", error, len(self._stored))
+                _log.warning("%s; the %d keys known so far stay in use", error, len(self._reading.records))
         else:
             if self._down_since_unix_s is not None:
                 _log.warning("the key store answers again")
@@ -147,11 +161,10 @@ class KeyDirectory:
     def revised(self, static: Iterable[KeyRecord], tenants: Mapping[str, Caller]) -> KeyDirectory:
         """Make the directory of a new configuration that starts with what is known of the store."""
         revised = KeyDirectory(static, tenants, self._store)
-        revised._stored = dict(self._stored)
-        for record in revised._stored.values():
+        revised._reading = self._reading
+        for record in revised._reading.records.values():
             revised._put(record)
-        revised._revision, revised._loaded = self._revision, self._loaded
-        revised._down_since_unix_s, revised._answered_s = self._down_since_unix_s, self._answered_s
+        revised._down_since_unix_s = self._down_since_unix_s
         return revised
 
     def state(self) -> tuple[bool, str]:
@@ -159,13 +172,14 @@ class KeyDirectory:
         count = f"{len(self._static)} keys in policies/tenants.yaml"
         if self._store is None:
             return True, f"{count}, no key store"
-        count = f"{count}, {len(self._stored)} in the store"
+        reading = self._reading
+        count = f"{count}, {len(reading.records)} in the store"
         if self._down_since_unix_s is not None:
             since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._down_since_unix_s))
             return False, f"{count} as last known; the store has not answered since {since}"
-        if not self._loaded:
+        if reading is _UNREAD:
             return False, f"{count}, which was not read yet"
-        age_s = time.monotonic() - self._answered_s
+        age_s = time.monotonic() - reading.answered_s
         return (True, count) if age_s < _STALE_S else (False, f"{count}, read {age_s:.0f} s ago")
 
     async def _hear_news(self) -> None:
@@ -180,12 +194,13 @@ class KeyDirectory:
 
     def _digests(self, key_id: str) -> list[bytes]:
         digests = [record.digest for record in self._static if record.id == key_id]
-        if (stored := self._stored.get(key_id)) is not None:
+        if (stored := self._reading.records.get(key_id)) is not None:
             digests.append(stored.digest)
         return digests
 
     def _up_to_date(self) -> bool:
-        return self._loaded and self._down_since_unix_s is None
+        is_read = self._store is None or self._reading is not _UNREAD
+        return is_read and self._down_since_unix_s is None
 
     def _may_be_news(self, secret: str, digest: bytes) -> bool:
         """Say whether the store may hold a key with this secret that is not in the index."""
@@ -205,7 +220,8 @@ class KeyDirectory:
         others = (old for old in self._index.get(head, ()) if old.key_id != record.id)
         self._index[head] = (*others, entry)
 
-    def _forget_all_but(self, key_ids: set[str]) -> None:
-        for key_id in self._stored.keys() - key_ids:
-            head = self._stored.pop(key_id).digest[:_HEAD_BYTES]
+    def _forget_all_but(self, key_ids: set[str], known: Mapping[str, KeyRecord]) -> Mapping[str, KeyRecord]:
+        for key_id in known.keys() - key_ids:
+            head = known[key_id].digest[:_HEAD_BYTES]
             self._index[head] = tuple(old for old in self._index[head] if old.key_id != key_id)
+        return {key_id: record for key_id, record in known.items() if key_id in key_ids}

@@ -8,10 +8,11 @@ that was still under way when it read (https://www.postgresql.org/docs/18/transa
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -139,12 +140,15 @@ class SqlKeyStore:
             return connection.execute(change).rowcount > 0
 
     def _prepare_file(self) -> None:
-        """Make the file's folder, and let readers and a writer work side by side (kept in the file).
+        """Make the file, its owner's only; let readers and a writer work side by side (kept in the file).
 
-        SQLite does not wait for a lock while it changes the mode, so who loses the race tries again.
+        What SQLite puts beside it has the same mode. One that is there stays as open as it was made. SQLite
+        does not wait for a lock while it changes how it writes, so who loses the race tries again.
         """
-        if path := self._engine.url.database:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        url = self._engine.url
+        if url.database and "uri" not in url.query:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_private(url.database)
         deadline_s = time.monotonic() + _TIMEOUT_S
         while True:
             connection = self._engine.raw_connection()
@@ -163,6 +167,16 @@ class SqlKeyStore:
     def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:
         with _store_down(), engine.begin() as connection:
             yield connection
+
+
+def _make_private(path: str) -> None:
+    """Make a file that only its owner may read.
+
+    One that is there is not even opened: to close it again would let go of all locks that SQLite holds on it
+    in this process (https://www.sqlite.org/howtocorrupt.html).
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @contextmanager

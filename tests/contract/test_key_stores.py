@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -372,6 +373,29 @@ def test_a_damaged_file_is_store_down(tmp_path: Path, open_sql: OpenSql) -> None
     (tmp_path / "keys.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(StoreDown, match="SQLITE_NOTADB"):
         open_sql(f"sqlite:///{tmp_path}/keys.db").migrate()
+
+
+@pytest.mark.parametrize("query", ["", "?timeout=3"])
+def test_a_new_database_file_is_its_owners_only(query: str, tmp_path: Path, open_sql: OpenSql) -> None:
+    before = os.umask(0o022)
+    try:
+        store = open_sql(f"sqlite:///{tmp_path}/keys.db{query}")
+        store.migrate()
+        store.add(key("key_1"))
+    finally:
+        os.umask(before)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["keys.db", "keys.db-wal", "keys.db-shm"], "0o600")
+
+
+def test_a_database_file_that_is_there_stays_as_open_as_it_was_made(
+    tmp_path: Path, open_sql: OpenSql
+) -> None:
+    path = tmp_path / "keys.db"
+    path.touch()
+    path.chmod(0o640)
+    open_sql(f"sqlite:///{path}").migrate()
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_a_store_without_tables_is_store_down(database_url: str, tmp_path: Path, open_sql: OpenSql) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,11 +21,13 @@ from gateway.identity.directory import KeyDirectory
 from gateway.identity.gate import Identity
 from gateway.identity.keys import digest_of, mint_key
 from gateway.identity.strangers import Strangers
+from gateway.stages.receive import Intake
 from gateway.stores import StoredKey
 from gateway.stores.keys_memory import MemoryKeyStore
 
 OWN, ADMIN = mint_key(), mint_key()
 CALLERS = {"acme": Caller("acme", "", (("*",),))}
+Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 BROWSER = {"sec-fetch-site": "same-origin"}
 SCRIPT = b"import './parts/table.js';\n" * 100
 FILES = {
@@ -63,25 +65,25 @@ class Place:
         self.directory.refresh()
         self.runtime: Any = SimpleNamespace(
             clean=str,
+            intake=Intake(max_body_bytes=1 << 20, body_timeout_s=5),
             identity=Identity(self.directory, strangers=Strangers(trusted)),
             routing=routing(route("gpt", target("b"))),
             questions=Questions(),
         )
         self.cookies: dict[str, str] = {}
 
-    def ask(
-        self, method: str, path: str, headers: Mapping[str, str] = BROWSER, **sent: Any
-    ) -> httpx.Response:
+    def ask(self, method: str, path: str, headers: Headers = BROWSER, **sent: Any) -> httpx.Response:
         async def scene() -> httpx.Response:
             transport = httpx.ASGITransport(build_app(lambda: self.runtime), client=("10.0.0.7", 1))
             async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
                 crumbs = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-                shown = {**headers, **({"cookie": crumbs} if crumbs else {})}
+                shown = list(headers.items() if isinstance(headers, Mapping) else headers)
+                shown += [("cookie", crumbs)] if crumbs else []
                 return await client.request(method, path, headers=shown, **sent)
 
         return asyncio.run(scene())
 
-    def log_in(self, key: str = OWN, headers: Mapping[str, str] = BROWSER) -> httpx.Response:
+    def log_in(self, key: str = OWN, headers: Headers = BROWSER) -> httpx.Response:
         response = self.ask("POST", "/dashboard/login", headers, json={"key": key})
         for line in response.headers.get_list("set-cookie"):
             name, _, value = line.partition(";")[0].partition("=")
@@ -155,6 +157,28 @@ def test_a_strangers_word_for_https_does_not_count(place: Place) -> None:
     [line] = place.log_in(headers={**BROWSER, "x-forwarded-proto": "https"}).headers.get_list("set-cookie")
     assert line.startswith("forebay=")
     assert "Secure" not in line
+
+
+def test_of_two_lines_about_https_the_one_of_our_proxy_counts() -> None:
+    place = Place(trusted=("10.0.0.0/8",))
+    for said, name in ((("https", "http"), "forebay="), (("http", "https"), "__Host-forebay=")):
+        lines = [*BROWSER.items(), *(("x-forwarded-proto", scheme) for scheme in said)]
+        [line] = place.log_in(headers=lines).headers.get_list("set-cookie")
+        assert line.startswith(name)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/models"), ("POST", "/dashboard/login")])
+def test_an_address_that_the_client_adds_in_a_line_of_its_own_does_not_hide_it(
+    method: str, path: str
+) -> None:
+    place = Place(trusted=("10.0.0.0/8",))
+    codes = []
+    for n in range(21):
+        lines = [("x-forwarded-for", f"198.51.100.{n}"), ("x-forwarded-for", "192.0.2.7"), *BROWSER.items()]
+        wrong = {"json": {"key": "wrong"}} if method == "POST" else {}
+        lines += [("authorization", "Bearer wrong")] if method == "GET" else []
+        codes.append(place.ask(method, path, lines, **wrong).status_code)
+    assert codes == [401] * 20 + [429]
 
 
 @pytest.mark.parametrize("shown", ["", "wrong", mint_key(), "a.b.c", "x" * 16_385], ids=range(5))

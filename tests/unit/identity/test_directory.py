@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
@@ -254,3 +255,75 @@ def test_a_new_configuration_starts_with_what_is_known_of_the_store() -> None:
     assert new.identify(added, 0) is not None
     assert old.identify(added, 0) is None
     assert old.revised([], {}).identify(SECRET, 0) is None
+
+
+class Moment(dict[str, Caller]):
+    """Tenants that let something happen while a directory looks its nth key's tenant up."""
+
+    def __init__(self, at: int, happens: Callable[[], object]) -> None:
+        super().__init__(TENANTS)
+        self.left = at
+        self.happens = happens
+
+    def get(self, *named: str) -> Caller | None:
+        self.left -= 1
+        if self.left == 0:
+            other = threading.Thread(target=self.happens)
+            other.start()
+            other.join(1)
+        return super().get(*named)
+
+
+def two_stored_keys() -> MemoryKeyStore:
+    store = MemoryKeyStore()
+    store.add(key())
+    store.add(key(mint_key(), "key_2"))
+    return store
+
+
+@pytest.mark.parametrize("at", [1, 2, 3], ids=["static key", "first stored key", "second stored key"])
+def test_a_revocation_that_comes_while_a_configuration_is_taken_over_is_not_lost(at: int) -> None:
+    store = two_stored_keys()
+    old = directory(store=store)
+    old.refresh()
+    moment = Moment(at, old.refresh)
+    store.revoke("key_1")
+    new = old.revised([key(mint_key(), "static")], moment)
+    new.refresh()
+    assert moment.left <= 0
+    assert old.identify(SECRET, 0) is None
+    assert new.identify(SECRET, 0) is None
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_configuration_that_is_taken_over_amid_a_refresh_loses_no_revocation(at: int) -> None:
+    store, made = two_stored_keys(), list[KeyDirectory]()
+    moment = Moment(0, lambda: made.append(old.revised([], TENANTS)))
+    old = KeyDirectory([], moment, store)
+    old.refresh()
+    for key_id in ("key_2", "key_1"):
+        store.revoke(key_id)
+    store.add(key(mint_key(), "key_3"))
+    moment.left = at
+    old.refresh()
+    [new] = made
+    new.refresh()
+    assert new.identify(SECRET, 0) is None
+    assert new.state()[1] == old.state()[1]
+
+
+def test_a_configuration_that_is_taken_over_while_the_store_is_set_back_has_no_key_of_before() -> None:
+    store, restored = two_stored_keys(), MemoryKeyStore()
+    old = directory(store=store)
+    old.refresh()
+    restored.add(key(mint_key(), "key_3"))
+
+    def set_back() -> None:
+        old._store = restored
+        old.refresh()
+
+    new = old.revised([key(mint_key(), "static")], Moment(2, set_back))
+    new._store = restored
+    new.refresh()
+    assert new.identify(SECRET, 0) is None
+    assert new.state()[1].endswith("1 in the store")
