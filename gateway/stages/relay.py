@@ -87,7 +87,10 @@ async def _stream(
 async def _remembered(
     stream: AsyncGenerator[bytes, None], record: Record, remember: Callable[[bytes], None]
 ) -> AsyncGenerator[bytes, None]:
-    """Pass a stream on, and keep what the client got of it when it was whole."""
+    """Pass a stream on, and keep what the client got of it when it was whole.
+
+    One that began anew is not kept: only clients that say so can take one.
+    """
     kept = list[bytes]()
     try:
         async for passed in stream:
@@ -95,7 +98,7 @@ async def _remembered(
             yield passed
     finally:
         await stream.aclose()
-    if record.ending == "finished":
+    if record.ending == "finished" and all(attempt.why != "restart" for attempt in record.attempts):
         remember(b"".join(kept))
 
 

@@ -38,7 +38,7 @@ from gateway.formats.neutral.completion import (
     tier_of,
 )
 from gateway.formats.neutral.parts import Citation, Part, Refusal, Text, ToolCall
-from gateway.formats.neutral.reading import read_answer
+from gateway.formats.neutral.reading import lenient, read_answer
 
 _FINISHES: Mapping[str, Finish] = {
     "stop": "stop",
@@ -109,7 +109,7 @@ def _read_choice(choice: AnswerChoice, position: int, body: bytes, sources: tupl
 
     def value_at(j: int) -> Any:
         if not values:
-            values.append(msgspec.json.decode(body)["choices"][position]["message"]["content"])
+            values.append(lenient(msgspec.json.decode, body)["choices"][position]["message"]["content"])
         return values[0][j]
 
     parts = read_parts(choice.message, f"choices[{position}].message", value_at, "function_call_0")

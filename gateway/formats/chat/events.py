@@ -21,15 +21,8 @@ from gateway.errors import BadRequest, Broken
 from gateway.exchange import Usage
 from gateway.formats.chat import answer as whole
 from gateway.formats.chat.content import read_content
-from gateway.formats.chat.message import (
-    OpenCall,
-    read_annotation,
-    read_arguments,
-    read_call,
-    read_listed,
-    read_signature,
-)
-from gateway.formats.chat.response import repeats
+from gateway.formats.chat.message import OpenCall, read_annotation, read_call, read_listed
+from gateway.formats.chat.response import bare_error, piece_of, repeats
 from gateway.formats.chat.thoughts import growths, same_thought
 from gateway.formats.chat.types import (
     Annotation,
@@ -105,7 +98,7 @@ class StreamReader:
         ready = self._framer.feed(piece)
         if ready:
             for event in split_events(ready):
-                data = data_of(event)
+                data = data_of(event) or bare_error(event)
                 if data and not self._over:
                     self._read(data, events)
         return events
@@ -116,7 +109,8 @@ class StreamReader:
         Half an event at the end is dropped: the stream has not ended then, unless all was said before.
         """
         events: list[Event] = []
-        data = data_of(self._framer.rest())
+        rest = self._framer.rest()
+        data = data_of(rest) or bare_error(rest)
         if data and not self._over:
             try:
                 self._read(data, events)
@@ -198,28 +192,15 @@ class _Voice:
     """One choice: which of its parts is open, its calls, how it ended; nothing that is said twice."""
 
     __slots__ = (
-        "_again",
-        "_calls",
-        "_calls_open",
-        "_choice",
-        "_cited",
-        "_detail",
-        "_kind",
-        "_kinds",
-        "_last_call",
-        "_numbers",
-        "_part",
-        "_raw",
-        "_stopped_by",
-        "_text",
-        "finish_raw",
+        *("_again", "_calls", "_calls_open", "_choice", "_cited", "_detail", "_kind", "_kinds", "_last_call"),
+        *("_late", "_numbers", "_part", "_raw", "_spoken", "_stopped_by", "finish_raw"),
     )
 
     def __init__(self, choice: int, numbers: Iterator[int]) -> None:
         self._choice = choice
         self._numbers = numbers
         self._kind: Kind = ""
-        self._part = self._text = -1
+        self._part = -1
         self._detail: ReasoningDetail | None = None
         self._calls: dict[int, OpenCall] = {}
         self._calls_open: dict[int, OpenCall] = {}
@@ -227,8 +208,9 @@ class _Voice:
         self._kinds: set[type[Part]] = set()
         self._raw: dict[str, Any] = {}
         self._stopped_by = ""
-        self._cited = False
-        self._again = False
+        self._cited = self._spoken = self._again = False
+        self._late: list[Citation] = []
+        """Sources that came where no text was open: they go to the next one."""
         self.finish_raw = ""
 
     def hear(self, choice: ChunkChoice, events: list[Event]) -> None:
@@ -251,6 +233,10 @@ class _Voice:
 
     def end(self, events: list[Event], listed: Sequence[Citation]) -> None:
         """Say that the choice has ended, if it told so, and what it rests on, if the text did not."""
+        if self._late and self._spoken:  # no format but this one says a source without a text
+            self._open("text", Text(""), events)
+        for source in self._late:
+            self._open("other", Opaque("chat", "annotation", source.raw), events)
         if self._kind == "text" and not self._cited:
             events += [Cited(self._part, source, self._choice) for source in listed]
         self._close(events)
@@ -264,9 +250,11 @@ class _Voice:
         self._close(events)
         self._kind, self._part = kind, next(self._numbers)
         self._kinds.add(type(content))
-        if kind == "text":
-            self._text = self._part
         events.append(Opened(self._part, content, self._choice))
+        if kind == "text":
+            self._spoken = True
+            events += [Cited(self._part, source, self._choice) for source in self._late]
+            self._late.clear()
 
     def _close(self, events: list[Event]) -> None:
         """Close the open part; but a call that is not whole, since hosts may mix the pieces of several."""
@@ -355,14 +343,19 @@ class _Voice:
             )
             if index is not None:
                 self._calls[index] = known
-            return
-        said = wire.custom.input if wire.custom is not None and wire.custom.input else None
-        if said is None and wire.function is not None:
-            said = read_arguments(wire.function.arguments)
-        if said:
+        else:
+            self._go_on_calling(known, wire, events)
+
+    def _go_on_calling(self, known: OpenCall, wire: WireCall, events: list[Event]) -> None:
+        """Say more of a call; to one that was closed nothing but white space may be added."""
+        said, signature = piece_of(wire)
+        closed = known.part not in self._calls_open
+        if closed and (signature or said.strip()):
+            raise Broken("the upstream went on with a call that was whole")
+        if said and not closed:
             known.said.append(said)
             events.append(Grew(known.part, said, "arguments", choice=self._choice))
-        if signature := read_signature(wire.extra_content):
+        if signature:
             events.append(Grew(known.part, signature, "signature", choice=self._choice))
 
     def _hear_rarities(self, delta: Delta, events: list[Event]) -> None:
@@ -381,12 +374,15 @@ class _Voice:
 
     def _hear_source(self, annotation: Annotation, events: list[Event]) -> None:
         source = read_annotation(annotation)
-        if isinstance(source, Citation) and self._text >= 0:
-            self._cited = True
-            events.append(Cited(self._text, source, self._choice))
-        else:
-            value = source.raw if isinstance(source, Citation) else source.value
-            self._open("other", Opaque("chat", "annotation", value), events)
+        if isinstance(source, Opaque):
+            self._open("other", source, events)
+            return
+        self._cited = True
+        if self._kind == "text":
+            events.append(Cited(self._part, source, self._choice))
+        else:  # its place was counted in what was said before, not in what is to come
+            unplaced = msgspec.structs.replace(source, start=None, end=None) if self._spoken else source
+            self._late.append(unplaced)
 
     def _hear_audio(self, audio: Audio, events: list[Event]) -> None:
         if self._kind != "audio":

@@ -14,12 +14,15 @@ import msgspec
 from gateway.errors import BadAnswer
 from gateway.exchange import Usage
 from gateway.formats.chat.answer import read_finish
+from gateway.formats.chat.message import read_arguments, read_signature
 from gateway.formats.chat.types import ChunkChoice, Delta
+from gateway.formats.chat.types import ToolCall as WireCall
 from gateway.formats.chat.usage import decode_usage
 from gateway.formats.errors.told import fault_in
+from gateway.formats.framing.whole import is_object
 from gateway.formats.neutral.completion import MOST_CHARS, MUTE, About, Finish, in_tier, tier_of
 from gateway.formats.neutral.parts import Part, Refusal, ToolCall
-from gateway.formats.neutral.reading import not_json, value_in
+from gateway.formats.neutral.reading import lenient, not_json, value_in, without_halves
 
 _NULL = msgspec.Raw(b"null")
 _NOTHING = frozenset({b"null", b'""', b"[]", b"{}"})
@@ -82,13 +85,13 @@ def decode_answer(body: bytes) -> tuple[Usage | None, bool, About]:
     Raises BadAnswer when it is truncated, HTML, no JSON object, or has no choices; or the error it tells.
     """
     try:
-        answer = _decoder.decode(body)
+        answer = lenient(_decoder.decode, body)
     except msgspec.ValidationError as error:
         raise BadAnswer(f"the upstream's answer is not what its format promises: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(body, error) from None
     if not answer.choices:
-        raise fault_in(body) or BadAnswer("the upstream's answer has no choices")
+        raise fault_in(without_halves(body)) or BadAnswer("the upstream's answer has no choices")
     tier = "" if answer.service_tier is _NULL else tier_of(value_in(answer.service_tier))
     about = About((value_in(answer.model) or "")[:MOST_CHARS], _finish_of(answer.choices[0]) or "", tier)
     return in_tier(decode_usage(answer.usage), tier), not says(answer.choices), about
@@ -164,6 +167,17 @@ def _has_words(delta: Delta) -> bool:
     return bool(delta.content or thoughts or delta.refusal or delta.audio or delta.images)
 
 
+def piece_of(call: WireCall) -> tuple[str, str]:
+    """Read what a chunk adds to a call that was begun: to its arguments or input, and to its signature."""
+    said = (call.custom and call.custom.input) or read_arguments(call.function and call.function.arguments)
+    return said, read_signature(call.extra_content)
+
+
+def bare_error(text: bytes) -> bytes:
+    """Return an error that stands in a stream with nothing of an event around it; empty for all else."""
+    return text if is_object(text) and fault_in(text) is not None else b""
+
+
 def rename_model(body: bytes, name: str) -> bytes:
     """Put `name` in place of the top-level `model` of an answer; every other byte stays.
 
@@ -183,7 +197,7 @@ def rename_model(body: bytes, name: str) -> bytes:
 def _model_in(body: bytes) -> bytes:
     """Return the value of `model` as written; empty when there is none, or no JSON object."""
     try:
-        return bytes(_named.decode(body).model)
+        return bytes(lenient(_named.decode, body).model)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b""
 
@@ -201,7 +215,7 @@ def _place_of_model(body: bytes) -> int:
             depth += 1
         elif text in _CLOSE:
             depth -= 1
-        elif depth == 1 and text == b":" and msgspec.json.decode(last) == "model":
+        elif depth == 1 and text == b":" and msgspec.json.decode(without_halves(last)) == "model":
             place = token.end()
         last = text
     while body[place] in b" \t\r\n":

@@ -78,13 +78,14 @@ _passing = msgspec.json.Decoder(_Passing).decode
 class RelayedStream:
     """One stream on its way through.
 
-    `begun`: something was said, or an end that says enough was told. `finished`: a finish reason was told.
-    `done`: the stream said `[DONE]`, and no error before it. `fault`: the error of the upstream that it
-    carried. `skipped`: so many events were left out because nobody could have read them.
+    `begun`: something was said, or an end that says enough was told. `done`: the stream said `[DONE]`, and no
+    error before it. `fault`: the error of the upstream that it carried. `skipped`: so many events were left
+    out because nobody could have read them. `choices`: so many were asked for.
     """
 
     __slots__ = (
         "_again",
+        "_asked",
         "_calls",
         "_deeds",
         "_end",
@@ -93,27 +94,38 @@ class RelayedStream:
         "_model",
         "_over",
         "_rename",
+        "_reopened",
+        "_seen",
         "_transcript",
         "_withheld",
         "_withhold_usage",
         "begun",
         "done",
         "fault",
-        "finished",
         "skipped",
     )
 
     def __init__(
-        self, *, withhold_usage: bool, rename: str | None, limit_bytes: int, calls: bool = True
+        self,
+        *,
+        withhold_usage: bool,
+        rename: str | None,
+        limit_bytes: int,
+        calls: bool = True,
+        choices: int = 1,
     ) -> None:
         self._framer = Framer(limit_bytes)
         self._withhold_usage = withhold_usage
         self._rename = rename
         self._transcript = Transcript()
         self._withheld: Usage | None = None
+        self._asked = choices
+        self._seen: set[int] = set()
         self._ended: set[int] = set()
         """The choices that told their end, and of these the ones that speak again."""
         self._again: set[int] = set()
+        self._reopened: set[int] = set()
+        """Those that called once more after their end, and have yet to tell it anew."""
         self._end: _Ending | ChunkChoice | None = None
         """How the first choice ended."""
         self._deeds: frozenset[type[Part]] = frozenset()
@@ -121,7 +133,7 @@ class RelayedStream:
         self._model = ""
         self._calls = calls
         self._over = False
-        self.begun = self.finished = self.done = False
+        self.begun = self.done = False
         self.fault: UpstreamError | None = None
         self.skipped = 0
 
@@ -131,6 +143,11 @@ class RelayedStream:
         if self._withheld is None:
             return self._transcript.usage()
         return in_tier(self._withheld, self._transcript.tier())
+
+    @property
+    def finished(self) -> bool:
+        """Every choice has told its end: those that were asked for, and those that came."""
+        return len(self._ended) >= self._asked and not self._reopened and self._seen <= self._ended
 
     @property
     def about(self) -> About:
@@ -166,7 +183,7 @@ class RelayedStream:
         if data != _DONE and not is_object(data):
             return b""
         passed = self._pass(rest)
-        return passed + b"\n\n" if passed and not self.done else passed
+        return passed + b"\n\n" if passed else b""
 
     def fail(self, error: GatewayError) -> bytes:
         """Write an error for the client. No `[DONE]` follows it: the stream is not whole."""
@@ -219,6 +236,8 @@ class RelayedStream:
         """Return what passes of an event that may be damaged, the last, or an error."""
         data = data_of(event)
         if is_damaged(event, data):
+            if not data:  # it keeps the line alive, and cannot be a piece of anything
+                return b""
             self.skipped += 1
             return self._break(before, data)
         if data.strip() == _DONE:
@@ -239,7 +258,8 @@ class RelayedStream:
         return encode_error_event(self.fault)
 
     def _is_finished(self, before: bytes) -> bool:
-        return self.finished or first_finish(before) >= 0
+        alone = self._asked <= 1 and len(self._seen) <= 1 and not self._reopened
+        return self.finished or (alone and first_finish(before) >= 0)
 
     def _are_new(self, chunks: list[_Passing]) -> bool:
         """Write down which choices end; False, and nothing written: one goes on where one has ended."""
@@ -248,15 +268,16 @@ class RelayedStream:
             for choice in chunk.choices or ():
                 if ended is not None or self._ended:
                     return False
+                self._seen.add(choice.index)
                 if choice.finish_reason:
                     ended = choice
         if ended is not None:
             self._note_end(ended)
-            self.finished = True
         return True
 
     def _note_end(self, choice: _Ending | ChunkChoice) -> None:
         self._ended.add(choice.index)
+        self._reopened.discard(choice.index)
         if not choice.index or self._end is None:
             self._end = choice
 
@@ -264,7 +285,6 @@ class RelayedStream:
         at = first_finish(events)
         if at < 0 and not self._ended:
             return events
-        self.finished = True
         start = 0 if self._ended else start_of_event(events, at)
         late = [event for event in split_events(events[start:]) if self._is_new(data_of(event))]
         return events[:start] + b"".join(late)
@@ -274,11 +294,15 @@ class RelayedStream:
         try:
             chunk = _late.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if first_finish(data) >= 0:  # of a choice that cannot be told from the first
+                self._ended.add(0)
             return True
         choices = chunk.choices or ()
+        self._seen.update(choice.index for choice in choices)
         spoken = [choice for choice in choices if choice.text or speaks(choice)]
         ended = [choice for choice in spoken if choice.index in self._ended]
         self._again.update(choice.index for choice in ended if choice.text or repeats(choice))
+        self._reopened.update(choice.index for choice in ended if choice.index not in self._again)
         for choice in choices:
             if choice.finish_reason:
                 self._note_end(choice)

@@ -11,18 +11,24 @@ from collections.abc import Iterator
 
 from gateway.errors import Broken
 
+_BOM = b"\xef\xbb\xbf"
+"""It may stand before the first event, and belongs to none."""
 _BEGINS = frozenset({b"d", b"e", b"i", b"r", b":"})
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 
 
 class Framer:
-    """Holds back the unfinished event at the end of what has arrived; at most `limit_bytes` of it."""
+    """Holds back the unfinished event at the end of what has arrived; at most `limit_bytes` of it.
 
-    __slots__ = ("_held", "_limit_bytes")
+    A byte order mark at the very beginning is left out.
+    """
+
+    __slots__ = ("_begun", "_held", "_limit_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
         self._held = bytearray()
         self._limit_bytes = limit_bytes
+        self._begun = False
 
     def feed(self, piece: bytes) -> bytes:
         """Take the next piece, return all whole events that are there now (may be empty).
@@ -30,6 +36,8 @@ class Framer:
         Raises Broken when one event grows beyond the limit.
         """
         held = self._held
+        if not self._begun:
+            piece = self._begin(piece)
         if not held and piece.endswith(b"\n\n"):  # the usual case: whole events, nothing copied
             return piece
         searched = max(0, len(held) - 3)
@@ -40,6 +48,17 @@ class Framer:
         if len(held) > self._limit_bytes:
             raise Broken(f"the upstream sent one event of more than {self._limit_bytes} bytes")
         return ready
+
+    def _begin(self, piece: bytes) -> bytes:
+        """Return the beginning without its mark; as long as that may be cut in two, nothing."""
+        held = self._held
+        first = bytes(held) + piece
+        held.clear()
+        if len(first) < len(_BOM) and _BOM.startswith(first):
+            held += first
+            return b""
+        self._begun = True
+        return first.removeprefix(_BOM)
 
     def rest(self) -> bytes:
         """Return what is left when the stream has ended: an event without its blank line, or nothing."""
@@ -75,12 +94,26 @@ def begins_as_events(data: bytes) -> bool:
 
     An event begins with data:, event:, id:, retry: or a comment.
     """
-    return data[:1] in _BEGINS
+    return data.removeprefix(_BOM)[:1] in _BEGINS
 
 
 def data_of(event: bytes) -> bytes:
-    """Join the `data:` lines of one event; empty for comments and events without data."""
+    """Join the `data:` lines of one event; empty for comments, and where there are only blanks."""
     if event.startswith(b"data: ") and event.count(b"\n", 0, -2) == 0:
         return event[6:].strip()
     lines = [line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:")]
-    return b"\n".join(lines)
+    data = b"\n".join(lines)
+    return b"" if data.isspace() else data
+
+
+def with_data(event: bytes, data: bytes) -> bytes:
+    """Put `data` on one line in place of the `data:` lines of an event; all its other lines stay."""
+    lines: list[bytes] = []
+    written = False
+    for line in event.splitlines(keepends=True):
+        if not line.startswith(b"data:"):
+            lines.append(line)
+        elif not written:
+            written = True
+            lines.append(b"data: " + data + line[len(line.rstrip(b"\r\n")) :])
+    return b"".join(lines)

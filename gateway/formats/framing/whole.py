@@ -50,7 +50,8 @@ def is_whole_event(event: bytes, at: int) -> bool:
 def is_damaged(event: bytes, data: bytes) -> bool:
     """Tell whether an event with this `data` breaks a reader that takes objects and `[DONE]`.
 
-    A comment, or a name alone, is no damage.
+    A comment, or a name alone, is no damage. An event with empty data breaks most readers, though it only
+    keeps the line alive: nothing is lost with it.
     """
     if not data:
         return any(line.startswith(b"data:") for line in event.splitlines())

@@ -83,6 +83,8 @@ _WORDS: Mapping[Finish, str] = {
     "pause": "OTHER",
     "error": "OTHER",
 }
+_NEVER = -9999.0
+"""The logarithm of no probability at all, as OpenAI writes it: JSON has no number for it."""
 _OWN_MEMBERS = ("promptFeedback", "usageMetadata", "createTime", "modelStatus")
 
 
@@ -220,14 +222,21 @@ def decode_logprobs(candidate: Candidate) -> tuple[TokenLogprob, ...] | None:
     return tuple(
         TokenLogprob(
             chosen.token or "",
-            chosen.log_probability or 0.0,
+            _logprob(chosen.log_probability),
             top=tuple(
-                TopLogprob(each.token or "", each.log_probability or 0.0)
+                TopLogprob(each.token or "", _logprob(each.log_probability))
                 for each in (tops[i] if i < len(tops) else ())
             ),
         )
         for i, chosen in enumerate(result.chosen_candidates)
     )
+
+
+def _logprob(told: object) -> float:
+    """Read a logarithm of a probability; 0.0 where it is not told, or none: protobuf writes NaN as a word."""
+    if told == "-Infinity":
+        return _NEVER
+    return float(told) if isinstance(told, int | float) else 0.0
 
 
 def encode_logprobs(logprobs: tuple[TokenLogprob, ...] | None) -> LogprobsResult | None:

@@ -25,6 +25,7 @@ from gateway.exchange import Format
 from gateway.formats.gemini.types import Blob, FileData, FunctionCall, MediaWords, Part, ResultPart
 from gateway.formats.neutral import parts as neutral
 from gateway.formats.neutral.parts import Media, MediaKind, Opaque, Reasoning, Refusal, Text, ToolCall
+from gateway.formats.neutral.reading import lenient
 from gateway.formats.neutral.seals import seal, unseal
 
 _MADE = "made_"
@@ -228,7 +229,7 @@ class PartValues:
     def opaque(self, candidate: int, part: int) -> Opaque:
         """Return a part as it stands there. The body is decoded again once somebody asks."""
         if self._value is None:
-            self._value = msgspec.json.decode(self._body)
+            self._value = lenient(msgspec.json.decode, self._body)
         value = self._value["candidates"][candidate]["content"]["parts"][part]
         return Opaque("gemini", kind_of(value), value)
 

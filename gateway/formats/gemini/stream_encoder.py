@@ -99,7 +99,9 @@ class GeminiEncoder:
 
     def grew(self, event: Grew) -> bytes:
         """Write more words, or keep what cannot be written in pieces."""
-        part = self._open[event.part]
+        part = self._open.get(event.part)
+        if part is None:
+            return b""
         text = part.words_of(event)
         if text is None:
             part.grown.add(event)
@@ -119,7 +121,9 @@ class GeminiEncoder:
 
     def cited(self, event: Cited) -> bytes:
         """Keep a source: all are said at the end."""
-        self._open[event.part].citations.append(event.citation)
+        part = self._open.get(event.part)
+        if part is not None:
+            part.citations.append(event.citation)
         return b""
 
     def closed(self, event: Closed) -> bytes:

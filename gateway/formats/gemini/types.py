@@ -200,11 +200,11 @@ class UsageMetadata(Message):
 
 
 class LogprobsCandidate(Message):
-    """A token with the natural logarithm of its probability."""
+    """A token with the natural logarithm of its probability: a number, or a word as protobuf's NaN."""
 
     token: str | None = None
     token_id: int | None = None
-    log_probability: float | None = None
+    log_probability: Any = None
 
 
 class TopCandidates(Message):
@@ -218,7 +218,7 @@ class LogprobsResult(Message):
 
     chosen_candidates: list[LogprobsCandidate] | None = None
     top_candidates: list[TopCandidates] | None = None
-    log_probability_sum: float | None = None
+    log_probability_sum: Any = None
 
 
 class Source(Message):
@@ -257,7 +257,7 @@ class GroundingSupport(Message):
 
     segment: Segment | None = None
     grounding_chunk_indices: list[int] | None = None
-    confidence_scores: list[float] | None = None
+    confidence_scores: Any = None
     rendered_parts: list[int] | None = None
 
 
@@ -304,7 +304,7 @@ class Candidate(Message):
     citation_metadata: CitationMetadata | None = None
     grounding_metadata: GroundingMetadata | None = None
     url_context_metadata: Any = None
-    avg_logprobs: float | None = None
+    avg_logprobs: Any = None
     logprobs_result: LogprobsResult | None = None
     token_count: int | None = None
     grounding_attributions: Any = None

@@ -26,7 +26,7 @@ from gateway.formats.messages.usage import decode_usage, encode_usage, rest_of
 from gateway.formats.neutral.codec import Heading
 from gateway.formats.neutral.completion import Choice, Completion, Finish
 from gateway.formats.neutral.parts import Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
-from gateway.formats.neutral.reading import read_answer
+from gateway.formats.neutral.reading import lenient, read_answer
 
 FINISHES: Mapping[str, Finish] = {
     "end_turn": "stop",
@@ -62,7 +62,9 @@ def decode_answer(body: bytes) -> Completion:
     """Read a whole answer. Raises Failed when it is not one."""
     answer = read_answer(body, Answer)
     try:
-        parts = decode_blocks(answer.content, Place(cache(lambda: msgspec.json.decode(body)), "content"))
+        parts = decode_blocks(
+            answer.content, Place(cache(lambda: lenient(msgspec.json.decode, body)), "content")
+        )
     except (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"the upstream's answer cannot be read: {error}") from None
     word = answer.stop_reason or ""

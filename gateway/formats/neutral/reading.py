@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +17,10 @@ T = TypeVar("T")
 MOST_TOKENS = 10**12
 """A report of more, or of less than none, is no count."""
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_ESCAPE = re.compile(
+    rb"\\(?:[^u]|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
+"""What a backslash begins in JSON; a whole pair is one, and the group is half of one."""
 
 
 def read_members(members: Mapping[str, msgspec.Raw], kind: type[T]) -> T:
@@ -45,11 +49,32 @@ def read_request(body: bytes, kind: type[T]) -> T:
 def read_answer(body: bytes, kind: type[T]) -> T:
     """Decode an upstream's JSON as `kind`; raises BadAnswer when it is something else."""
     try:
-        return _decoder(kind).decode(body)
+        return lenient(_decoder(kind).decode, body)
     except msgspec.ValidationError as error:
         raise BadAnswer(f"the upstream's answer is not what its format promises: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(body, error) from None
+
+
+def lenient(decode: Callable[[bytes], T], body: bytes) -> T:
+    """Decode an upstream's JSON that may hold half of a surrogate pair: an answer cut amid a character.
+
+    msgspec refuses one; clients do not. U+FFFD is read in its place. Raises what `decode` raises.
+    """
+    try:
+        return decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        readable = without_halves(body)
+        if readable == body:
+            raise
+        return decode(readable)
+
+
+def without_halves(body: bytes) -> bytes:
+    """Put U+FFFD in the place of each half of a surrogate pair; every other byte stays where it is."""
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
 
 
 def not_json(body: bytes, error: Exception) -> BadAnswer:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from gateway.errors import UpstreamError
 from gateway.exchange import Usage
+from gateway.formats.chat.message import OpenCall
 from gateway.formats.neutral.completion import MOST_CHARS, MUTE, About, Completion, Finish, tier_of
 from gateway.formats.neutral.events import (
     Began,
@@ -29,16 +30,32 @@ class Heard:
     """Listens to the events of one stream.
 
     `begun`: something was said. An end that is an answer by itself counts: a limit met, a filter that struck.
+    `failed`: a choice ended in an error. `choices`: those that came. `asked`: so many were asked for.
     """
 
-    __slots__ = ("_began", "_calls", "_finish", "_words", "begun", "done", "fault", "finished", "usage")
+    __slots__ = (
+        "_asked",
+        "_began",
+        "_calls",
+        "_finish",
+        "_words",
+        "begun",
+        "choices",
+        "done",
+        "failed",
+        "fault",
+        "usage",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, asked: int = 1) -> None:
         self.usage: Usage | None = None
         self.fault: UpstreamError | None = None
-        self.begun = self.finished = self.done = False
+        self.begun = self.done = self.failed = False
+        self.choices: set[int] = set()
+        self._asked = asked
         self._words: list[str] = []
-        self._calls: set[int] = set()
+        self._calls: dict[int, OpenCall | None] = {}
+        """Those that are not whole yet, by their parts. None: of a tool that takes free text."""
         self._began = Began()
         self._finish: dict[int, Finish] = {}
 
@@ -46,35 +63,65 @@ class Heard:
         """Take the next events."""
         for event in events:
             if isinstance(event, Grew):
-                self.begun = self.begun or bool(event.text) or event.value is not None
-                if event.what in _WORDS:
-                    self._words.append(event.text)
+                self._grow(event)
             elif isinstance(event, Opened):
                 self._open(event)
             elif isinstance(event, Metered):
                 self.usage = event.usage
             elif isinstance(event, Closed):
-                self._calls.discard(event.part)
+                self._calls.pop(event.part, None)
             else:
                 self._end(event)
         if len(self._words) > _MOST_PIECES:
-            self._words = ["".join(self._words)]
+            self._join()
+
+    @property
+    def finished(self) -> bool:
+        """Every choice has told why it ended: those that were asked for, and those that came."""
+        return self.has_all and self.choices <= self._finish.keys() and bool(self._finish)
+
+    @property
+    def has_all(self) -> bool:
+        """As many choices came as were asked for."""
+        return len(self.choices) >= self._asked
+
+    @property
+    def amid_call(self) -> bool:
+        """A call is open of whose arguments there is more to come."""
+        return any(call is not None and not call.is_whole() for call in self._calls.values())
 
     @property
     def calling(self) -> bool:
         """A call was begun that is not whole yet."""
         return bool(self._calls)
 
+    def _join(self) -> None:
+        self._words = ["".join(self._words)]
+        for call in self._calls.values():
+            if call is not None:
+                call.said[:] = ["".join(call.said)]
+
+    def _grow(self, event: Grew) -> None:
+        self.begun = self.begun or bool(event.text) or event.value is not None
+        if event.what in _WORDS:
+            self._words.append(event.text)
+        if event.what == "arguments" and (call := self._calls.get(event.part)) is not None:
+            call.said.append(event.text)
+
     def _open(self, event: Opened) -> None:
-        self.begun = self.begun or says(event.content)
-        self._words.append(_words(event.content))
-        if isinstance(event.content, ToolCall):
-            self._calls.add(event.part)
+        content = event.content
+        self.begun = self.begun or says(content)
+        self.choices.add(event.choice)
+        self._words.append(_words(content))
+        if isinstance(content, ToolCall):
+            call = OpenCall(content.id, event.part, [content.arguments])
+            self._calls[event.part] = None if content.custom else call
 
     def _end(self, event: Event) -> None:
         if isinstance(event, Finished):
-            self.finished = True
+            self.choices.add(event.choice)
             self._finish[event.choice] = event.finish
+            self.failed = self.failed or event.finish == "error"
             self.begun = self.begun or event.finish not in MUTE
         elif isinstance(event, Faulted):
             self.fault = self.fault or event.error

@@ -161,16 +161,23 @@ class _MediaEvent(msgspec.Struct):
 
 
 _media_event = msgspec.json.Decoder(_MediaEvent)
+_ENDS = (".completed", ".done")
+"""How the name ends of an event that is the last of its image or transcript."""
 
 
 class MediaEvents:
-    """Images or transcripts that come as events, of which the last says it is the last, and the usage."""
+    """Images or transcripts that come as events, of which the last of each says so, and tells the usage.
 
-    __slots__ = ("_framer", "_last", "_usage", "begun", "fault", "skipped")
+    `asked`: so many were asked for.
+    """
+
+    __slots__ = ("_asked", "_ends", "_framer", "_last", "_usage", "begun", "fault", "skipped")
     about = NOTHING
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, asked: int = 1) -> None:
         self._framer = Framer(limit_bytes)
+        self._asked = asked
+        self._ends = 0
         self._last = ""
         self._usage: Usage | None = None
         self.begun = False
@@ -184,8 +191,8 @@ class MediaEvents:
 
     @property
     def finished(self) -> bool:
-        """Whether the last event was one that ends."""
-        return self._last.endswith((".completed", ".done"))
+        """Whether the last event was one that ends, and as many came as were asked for."""
+        return self._ends >= self._asked and self._last.endswith(_ENDS)
 
     @property
     def done(self) -> bool:
@@ -220,7 +227,7 @@ class MediaEvents:
         for event in split_events(events) if events else ():
             data = data_of(event)
             if is_damaged(event, data):
-                self.skipped += 1
+                self.skipped += bool(data)
             else:
                 passed.append(event)
                 self._look_at(data)
@@ -235,5 +242,6 @@ class MediaEvents:
         self.fault = self.fault or fault
         self.begun = self.begun or fault is None
         self._last = seen.type or self._last
+        self._ends += seen.type.endswith(_ENDS)
         if bytes(seen.usage) != b"null":
             self._usage = _usage(seen.usage)

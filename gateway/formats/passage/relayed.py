@@ -25,6 +25,7 @@ from gateway.formats.passage.seam import AnswerStream, Terms, Whole
 from gateway.formats.passage.watched import DecodedStream
 from gateway.formats.passage.watching import WATCHES
 from gateway.formats.passage.whole import read_refusal, refused
+from gateway.formats.request.output_limit import choices_of
 
 _RECAST = frozenset({*CODECS, "completions"})
 """Formats of which a whole answer can be said as a stream."""
@@ -104,16 +105,17 @@ class RelayedPassage(msgspec.Struct, frozen=True, gc=False):
 
     def _begin(self, limit_bytes: int) -> AnswerStream:
         format_, rename, members = self.call.format, self.terms.rename, self.call.members
-        watch = WATCHES[format_]
+        watch, choices = WATCHES[format_], choices_of(self.call)
         if watch.decoder is not None:
-            return DecodedStream(watch, watch.decoder(limit_bytes), rename, limit_bytes)
+            return DecodedStream(watch, watch.decoder(limit_bytes), rename, limit_bytes, choices)
         if self.unframed:
             return RawStream(members)
         if watch.media:
-            return MediaEvents(limit_bytes)
+            return MediaEvents(limit_bytes, choices)
         return RelayedStream(
             withhold_usage=not self.call.envelope.wants_usage,
             rename=rename,
             limit_bytes=limit_bytes,
             calls="tools" in members or "functions" in members,
+            choices=choices,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from gateway.errors import Broken, GatewayError, UpstreamError
+from gateway.errors import Broken, Failed, GatewayError, UpstreamError
 from gateway.exchange import Call, Format, Usage
 from gateway.formats.gemini.answer import block_in
 from gateway.formats.neutral.check import check
@@ -115,29 +115,38 @@ class TranslatedPassage(msgspec.Struct, frozen=True, gc=False):
 
     def _begin(self, limit_bytes: int) -> AnswerStream:
         decoder, encoder = self.upstream.stream_decoder(limit_bytes), self.client.stream_encoder(self.heading)
+        choices = self.heading.request.choices or 1
         if self.rewritten:
-            return TranslatedStream(decoder, Told(encoder), tells_faults=False, own=self.own)
-        return TranslatedStream(decoder, encoder)
+            told = Told(encoder)
+            return TranslatedStream(decoder, told, tells_faults=False, own=self.own, choices=choices)
+        return TranslatedStream(decoder, encoder, choices=choices)
 
 
 class TranslatedStream:
     """One stream, decoded from the upstream's format and encoded in the client's, event by event.
 
     With `tells_faults` an error of the upstream passes on to the client; without, whoever reads the stream
-    finds it as its `fault` and decides. `own`: both formats are the same one.
+    finds it as its `fault` and decides. `own`: both formats are the same one. `choices`: so many were asked
+    for.
     """
 
     __slots__ = ("_decoder", "_heard", "_own", "_skipped", "_tells_faults", "encoder")
 
     def __init__(
-        self, decoder: StreamDecoder, encoder: StreamEncoder, *, tells_faults: bool = True, own: bool = False
+        self,
+        decoder: StreamDecoder,
+        encoder: StreamEncoder,
+        *,
+        tells_faults: bool = True,
+        own: bool = False,
+        choices: int = 1,
     ) -> None:
         self._decoder = decoder
         self.encoder = encoder
         self._tells_faults = tells_faults
         self._own = own
         self._skipped = 0
-        self._heard = Heard()
+        self._heard = Heard(choices)
 
     @property
     def usage(self) -> Usage | None:
@@ -151,13 +160,17 @@ class TranslatedStream:
 
     @property
     def finished(self) -> bool:
-        """The stream told a finish reason; the decoder may know it before it can say so."""
-        return self._heard.finished or self._decoder.finished
+        """Every choice told why it ended; the decoder may know it before it can say so.
+
+        Some hosts tell it before their last calls: amid one of these more has to follow.
+        """
+        heard = self._heard
+        return heard.finished or (self._decoder.finished and heard.has_all and not heard.amid_call)
 
     @property
     def done(self) -> bool:
-        """The stream said that this was all."""
-        return self._heard.done
+        """The stream said that this was all, and no error before it."""
+        return self._heard.done and self._heard.fault is None
 
     @property
     def begun(self) -> bool:
@@ -194,7 +207,7 @@ class TranslatedStream:
             written = self.close()
         except UpstreamError:  # half an event: the answer was whole before it
             written = b""
-        if self.done:
+        if self.done or self.fault is not None:
             return written
         end = [Ended()]
         self._heard.add(end)
@@ -213,11 +226,20 @@ class TranslatedStream:
         if not self._own:
             events = [crossing_event(event) for event in events]
         heard.add(events)
+        if heard.failed and self._has_failed():
+            heard.fault = heard.fault or Failed("the upstream ended its answer with an error")
         if (fault := self.fault) is None:
             return self.encoder.encode(events)
-        at = next(at for at, event in enumerate(events) if isinstance(event, Faulted))
+        at = next(at for at, event in enumerate(events) if _tells_failure(event))
         passed = self.encoder.encode(events[:at])
         return passed + self.encoder.fail(fault) if self._tells_faults else passed
+
+    def _has_failed(self) -> bool:
+        """Tell whether the answer's end in an error is an error: not every format has a word for that.
+
+        Of several choices the others may be good, and formats that have several have the word.
+        """
+        return not self._own and len(self._heard.choices) == 1
 
     def _lacks_a_piece(self, events: Sequence[Event]) -> bool:
         """Tell whether a damaged event was, or may have been, a piece of a call, as of one without a name.
@@ -234,6 +256,10 @@ class TranslatedStream:
         heard.add(event for event in events if not isinstance(event, Finished | Ended))
         heard.fault = heard.fault or Broken("the upstream's stream was damaged in the middle of a call")
         return self.encoder.fail(heard.fault) if self._tells_faults else b""
+
+
+def _tells_failure(event: Event) -> bool:
+    return isinstance(event, Faulted) or (isinstance(event, Finished) and event.finish == "error")
 
 
 Decode = Callable[[bytes], tuple[bytes, Usage | None, str]]

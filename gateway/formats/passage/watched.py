@@ -3,7 +3,8 @@
 An event is never changed but for the model's name where a route renames it, and never held back once it is
 whole; one that no client can read is left out, and so is all that follows the end. The events are kept as
 they came and decoded when somebody asks what they said, usually once, at the end; when they outgrow a limit
-they are decoded in between.
+they are decoded in between. One that the decoder dislikes is a matter between client and upstream: of it only
+the end and the usage are looked for.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from gateway.formats.framing.sse import Framer, data_of, split_events
 from gateway.formats.framing.whole import is_damaged, is_object, is_whole_event
 from gateway.formats.neutral.codec import StreamDecoder
 from gateway.formats.neutral.completion import About
+from gateway.formats.neutral.events import Event
 from gateway.formats.passage.heard import Heard
-from gateway.formats.passage.watching import Watch
+from gateway.formats.passage.watching import Watch, essence
 
 RAW_LIMIT_BYTES = 32 * 1024
 
@@ -40,14 +42,16 @@ class DecodedStream:
         "skipped",
     )
 
-    def __init__(self, watch: Watch, decoder: StreamDecoder, rename: str | None, limit_bytes: int) -> None:
+    def __init__(
+        self, watch: Watch, decoder: StreamDecoder, rename: str | None, limit_bytes: int, choices: int = 1
+    ) -> None:
         self._watch = watch
         self._rename = rename
         self._framer = Framer(limit_bytes)
-        self._decoder: StreamDecoder | None = decoder
+        self._decoder = decoder
         self._raw: list[bytes] = []
         self._raw_bytes = 0
-        self._heard = Heard()
+        self._heard = Heard(choices)
         self._over = False
         self.skipped = 0
 
@@ -126,8 +130,11 @@ class DecodedStream:
         passed: list[bytes] = []
         kept: list[bytes] = []
         for event in split_events(events):
-            if not is_damaged(event, data_of(event)):
+            data = data_of(event)
+            if not is_damaged(event, data):
                 kept.append(event)
+                continue
+            if not data:  # it keeps the line alive, and cannot be a piece of anything
                 continue
             self.skipped += 1
             passed.append(self._hand_on(b"".join(kept)))
@@ -178,21 +185,39 @@ class DecodedStream:
         return self._heard
 
     def _decode(self, *, closing: bool = False) -> None:
-        """Decode what was kept. What the decoder cannot read passed all the same: it only goes uncounted.
+        """Decode what was kept, event by event: one that cannot be read costs none of the others.
 
         Raises Broken before anything was said: the client has nothing yet, another upstream may do better.
         """
-        decoder = self._decoder
-        if decoder is None:
-            return
         raw, self._raw = self._raw, []
         self._raw_bytes = 0
+        heard, feed = self._heard, self._decoder.feed
+        said: list[Event] = []
+        for piece in raw:
+            for event in split_events(piece):
+                try:
+                    said += feed(event)
+                except UpstreamError:
+                    heard.add(said)
+                    if not heard.begun:
+                        raise
+                    said = self._essence(event)
+        heard.add(said)
+        if closing:
+            self._end()
+
+    def _essence(self, event: bytes) -> list[Event]:
+        """Decode what an event that cannot be read says of end and usage; it passed all the same."""
+        rest = essence(data_of(event))
         try:
-            if raw:
-                self._heard.add(decoder.feed(b"".join(raw)))
-            if closing:
-                self._heard.add(decoder.close())
+            return self._decoder.feed(b"data: %b\n\n" % rest) if rest else []
         except UpstreamError:
-            self._decoder = None
+            return []
+
+    def _end(self) -> None:
+        """Let the decoder say what it knows only once the stream has ended. Raises as `_decode` does."""
+        try:
+            self._heard.add(self._decoder.close())
+        except UpstreamError:
             if not self._heard.begun:
                 raise

@@ -29,7 +29,7 @@ from gateway.formats.messages import types as messages
 from gateway.formats.messages.answer import finish_of
 from gateway.formats.messages.usage import decode_usage as decode_anthropic_usage
 from gateway.formats.neutral.completion import MOST_CHARS, MUTE, NOTHING, About, Finish, in_tier, tier_of
-from gateway.formats.neutral.reading import any_in, read_answer, value_in
+from gateway.formats.neutral.reading import any_in, lenient, read_answer, value_in, without_halves
 from gateway.formats.ollama import types as ollama
 from gateway.formats.ollama.answer import read_usage as read_ollama_usage
 from gateway.formats.passage.seam import Whole
@@ -229,7 +229,7 @@ def read_refusal(body: bytes, wire: Format, finish: Finish | None = None) -> tup
 def _as(raw: bytes, kind: type[T]) -> T | None:
     """Decode what may be anything."""
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return lenient(msgspec.json.Decoder(kind).decode, raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -313,7 +313,7 @@ def _about(
 
 
 def _no(body: bytes, member: str) -> UpstreamError:
-    return fault_in(body) or BadAnswer(f"the upstream's answer has no {member}")
+    return fault_in(without_halves(body)) or BadAnswer(f"the upstream's answer has no {member}")
 
 
 def _speak(blocks: Sequence[_Block]) -> bool:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from rig import chat
 from rig.script import sse
@@ -29,6 +30,8 @@ from unit.attempts.scenes import (
 from unit.stand_ins import STREAM, WHOLE
 from unit.stand_ins import call as call_of
 
+from gateway.attempts.remembered import Remembered
+from gateway.attempts.substitutes import remembered_answer
 from gateway.errors import StoreDown
 from gateway.exchange import Attempt, Facts, Price, Rates
 from gateway.routing.routes import Limits, StreamTerms
@@ -271,5 +274,19 @@ def test_unread_streams_are_ended_too() -> None:
         outcome.opened.give_up()
         outcome.opened.close(None)
         idle(only)
+
+    played(scene)
+
+
+def test_a_stream_that_began_anew_is_not_remembered() -> None:
+    """It would be given to clients that cannot take one."""
+
+    async def scene() -> None:
+        of, memory = restartable(), Remembered()
+        for stream, kept in ((BROKEN, False), (Script(*STREAM), True)):
+            first, second = Upstream("first", stream), Upstream("second", Script(*STREAM))
+            planned = msgspec.structs.replace(plan(of, first, second, stream=RESTART), memory=memory)
+            assert words(await answered(of, planned, record())).endswith("Hello, world")
+            assert (remembered_answer(of, planned, 60.0) is not None) == kept
 
     played(scene)

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.script import split_in_bytes
 
-from gateway.errors import Broken, UpstreamError
+from gateway.errors import Broken, RateLimited, UpstreamError
 from gateway.exchange import Usage
 from gateway.formats.chat.events import StreamReader
 from gateway.formats.neutral.completion import Choice, TokenLogprob
 from gateway.formats.neutral.events import (
     Began,
+    Cited,
     Closed,
     Ended,
     Event,
@@ -406,3 +407,78 @@ def test_calls_beside_the_first_may_follow_an_end_but_not_twice() -> None:
     calls = (ToolCall("c1", "f", "{}"), ToolCall("c2", "g", "{}"))
     assert heard(*answer, DONE).parts == calls
     assert heard(*answer, *answer, DONE).parts == calls
+
+
+CITED = {"type": "url_citation", "url_citation": {"url": "u", "start_index": 0, "end_index": 1}}
+PLACED = Citation("u", start=0, end=1, origin="chat", raw=CITED)
+UNPLACED = Citation("u", origin="chat", raw=CITED)
+SOURCE = {"annotations": [CITED]}
+
+
+@pytest.mark.parametrize(
+    ("deltas", "parts"),
+    [
+        ([{"content": "a"}, SOURCE], (Text("a", citations=(PLACED,)),)),
+        ([SOURCE, {"content": "a"}], (Text("a", citations=(PLACED,)),)),
+        ([SOURCE], (Opaque("chat", "annotation", CITED),)),
+        (
+            [{"content": "a"}, call(0, "c", "f", "{}"), SOURCE],
+            (Text("a"), ToolCall("c", "f", "{}"), Text("", citations=(UNPLACED,))),
+        ),
+        (
+            [{"content": "a"}, {"reasoning": "hm"}, SOURCE, {"reasoning": "!"}, {"content": "b"}],
+            (Text("a"), Reasoning("hm!", origin="chat"), Text("b", citations=(UNPLACED,))),
+        ),
+    ],
+)
+def test_a_source_goes_to_a_text_that_is_open(deltas: Any, parts: Any) -> None:
+    """To the next one, or to one without words, where it came between texts."""
+    events = read(*(chunk(delta) for delta in deltas), chunk({}, "stop"), DONE)
+    assert join(events).choices[0].parts == parts
+    assert_nothing_follows_an_end(events)
+
+
+def assert_nothing_follows_an_end(events: list[Event]) -> None:
+    """Parts are spoken of from their opening to their end, once."""
+    opened: set[int] = set()
+    closed: set[int] = set()
+    for event in events:
+        if isinstance(event, Opened):
+            assert event.part not in opened
+            opened.add(event.part)
+        elif isinstance(event, Grew | Cited | Closed):
+            assert event.part in opened - closed
+            if isinstance(event, Closed):
+                closed.add(event.part)
+
+
+def test_white_space_behind_a_call_that_was_closed_is_dropped() -> None:
+    events = read(
+        chunk(call(0, "c", "f", "{}")), chunk({"content": "a"}), chunk(call(0, arguments=" \n")), DONE
+    )
+    assert join(events).choices[0].parts == (ToolCall("c", "f", "{}"), Text("a"))
+    assert_nothing_follows_an_end(events)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        call(0, arguments='{"a": 1}'),
+        {"tool_calls": [{"function": {"arguments": "x"}}]},
+        {"tool_calls": [{"index": 0, "extra_content": {"google": {"thought_signature": "s"}}}]},
+    ],
+)
+def test_more_of_a_call_that_was_closed_breaks_the_stream(late: Any) -> None:
+    with pytest.raises(Broken, match="a call that was whole"):
+        read(chunk(call(0, "c", "f", "{}")), chunk({"content": "a"}), chunk(late))
+
+
+@pytest.mark.parametrize("blank", [b"", b"\n", b"\n\n"])
+def test_an_error_may_come_without_an_event_around_it(blank: bytes) -> None:
+    told = b'{"error": {"message": "slow down", "code": 429}}' + blank
+    *_, last = read(chunk({"content": "a"}), told)
+    assert isinstance(last, Faulted)
+    assert isinstance(last.error, RateLimited)
+    assert last.error.message == "slow down"
+    assert read(chunk({"content": "a"}), b'{"usage": {}}') == read(chunk({"content": "a"}))
+    assert read(chunk({}, "stop"), DONE, told) == read(chunk({}, "stop"), DONE), "all was said before"

@@ -207,7 +207,6 @@ DAMAGED = [
     b"data: [1]\n\n",
     b'data: "x"\n\n',
     b"data: null\n\n",
-    b"data:\n\n",
     b"data: {}}\n\n",
     b'data: {"a": "\xff"}\n\n',
     b'event: error\ndata: {"error": {"mess\n\n',
@@ -487,3 +486,65 @@ def test_damage_before_and_after_a_call_costs_no_more_than_itself() -> None:
     passed = Passed(data + stream_of(USED))
     assert passed.sent == stream_of(empty, *call, USED)
     assert passed.stream.fault is None
+
+
+def fed(*events: dict[str, Any], choices: int = 1, together: bool = False) -> RelayedStream:
+    stream = RelayedStream(withhold_usage=False, rename=None, limit_bytes=10_000, choices=choices)
+    pieces = sse(*events, done=False)
+    for piece in [b"".join(pieces)] if together else pieces:
+        stream.feed(piece)
+    return stream
+
+
+in_one_piece_or_more = pytest.mark.parametrize("together", [False, True])
+
+
+@in_one_piece_or_more
+def test_a_stream_has_finished_when_all_its_choices_have(*, together: bool) -> None:
+    events = [A, said(1, content="c"), STOP]
+    assert not fed(*events, together=together).finished
+    assert not fed(*events, said(1, content="d"), together=together).finished
+    assert fed(*events, said(1, "stop"), together=together).finished
+
+
+@in_one_piece_or_more
+def test_as_many_choices_have_to_end_as_were_asked_for(*, together: bool) -> None:
+    assert not fed(A, STOP, choices=2, together=together).finished
+    assert fed(A, STOP, said(1, "stop"), choices=2, together=together).finished
+
+
+@in_one_piece_or_more
+def test_a_call_after_the_end_has_to_end_too(*, together: bool) -> None:
+    end = said(0, "tool_calls")
+    late = [called(0, name="f", arguments="{}"), end, called(1, name="g", arguments='{"a": ')]
+    assert not fed(*late, together=together).finished
+    assert fed(*late, called(1, arguments="1}"), end, together=together).finished
+
+
+def test_damage_amid_the_call_of_another_choice_is_no_matter_of_the_first() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}
+    stream = fed(A, said(1, tool_calls=[call]), STOP)
+    assert b"error" in stream.feed(b"data: {\n\n")
+    assert isinstance(stream.fault, Broken)
+
+
+def test_an_end_is_known_in_a_chunk_of_another_shape() -> None:
+    odd = {"choices": [{"index": None, "delta": {}, "finish_reason": "stop"}]}
+    assert fed(A, odd).finished
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_strict_reader_gets_the_end(end: bytes) -> None:
+    """What lacks its blank line is never dispatched."""
+    passed = Passed(PLAIN.removesuffix(b"\n\n") + end)
+    assert passed.sent == PLAIN.removesuffix(b"\n\n") + end + b"\n\n"
+    assert passed.end == (True, True, False)
+
+
+@in_any_pieces
+def test_what_keeps_the_line_alive_breaks_no_call(step: int) -> None:
+    begun, *rest = sse(*chat.tool_chunks("find", '{"a": "b"}'))
+    whole = begun + b"".join(b"data:\n\n" + event for event in rest)
+    passed = Passed(whole, step=step)
+    assert passed.sent == begun + b"".join(rest)
+    assert (passed.end, passed.stream.skipped) == ((True, True, False), 0)

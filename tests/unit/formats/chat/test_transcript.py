@@ -99,6 +99,8 @@ def test_an_error_an_end_and_a_usage_are_remembered_however_long_the_stream_goes
     begin = sse(chat.chunk({}, "stop"), chat.chunk(None, usage=chat.USAGE), chat.error("no"), done=False)
     for event in [*begin, *[word] * 1000]:
         stream.feed(event)
+    assert not stream.finished
+    stream.feed(sse(chat.chunk(None, choices=[other | {"finish_reason": "stop"}]), done=False)[0])
     assert stream.finished
     assert isinstance(stream.fault, Rejected)
     assert stream.usage == Usage(9, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import Broken
-from gateway.formats.framing.sse import Framer, begins_as_events, data_of, split_events
+from gateway.formats.framing.sse import Framer, begins_as_events, data_of, split_events, with_data
 
 TWO = b"data: 1\n\ndata: 2\n\n"
 
@@ -88,6 +88,8 @@ def test_events_are_split_after_their_blank_lines(events: list[bytes]) -> None:
         (b"event: ping\n\n", b""),
         (b"data\n\n", b""),
         (b"data:\n\n", b""),
+        (b"data:  \r\n\r\n", b""),
+        (b"data:\ndata: \n\n", b""),
         (b"\n\n", b""),
         (b"data: [DONE]\n\n", b"[DONE]"),
     ],
@@ -96,7 +98,9 @@ def test_the_data_of_an_event(event: bytes, data: bytes) -> None:
     assert data_of(event) == data
 
 
-@pytest.mark.parametrize("data", [b"data: 1", b"event: x", b"id: 1", b"retry: 1", b": ping"])
+@pytest.mark.parametrize(
+    "data", [b"data: 1", b"event: x", b"id: 1", b"retry: 1", b": ping", b"\xef\xbb\xbfdata: 1"]
+)
 def test_events_are_known_by_their_first_byte(data: bytes) -> None:
     assert begins_as_events(data)
 
@@ -104,3 +108,38 @@ def test_events_are_known_by_their_first_byte(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"<html>", b" data: 1"])
 def test_other_answers_are_too(data: bytes) -> None:
     assert not begins_as_events(data)
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_a_mark_at_the_very_beginning_is_left_out_once(step: int, end: bytes) -> None:
+    framer = Framer(100)
+    event = b"data: " + MARK + end
+    data = MARK + event + MARK + event
+    passed = b"".join(framer.feed(data[at : at + step]) for at in range(0, len(data), step))
+    assert passed == event + MARK + event
+
+
+@pytest.mark.parametrize("half", [b"\xef", b"\xef\xbb", b"\xef\xbbdata: 1", b"\xefdata: 1"])
+def test_half_a_mark_is_none(half: bytes) -> None:
+    framer = Framer(100)
+    assert framer.feed(half[:1]) + framer.feed(half[1:]) + framer.rest() == half
+    assert framer.rest() == b""
+
+
+@pytest.mark.parametrize(
+    ("event", "changed"),
+    [
+        (b"data: 1\n\n", b"data: new\n\n"),
+        (b"data:1\r\n\r\n", b"data: new\r\n\r\n"),
+        (b"event: x\ndata: 1\ndata: 2\nid: 7\n\n", b"event: x\ndata: new\nid: 7\n\n"),
+        (b": data: 1\r\ndata: 1\r\ndata: 2\r\n\r\n", b": data: 1\r\ndata: new\r\n\r\n"),
+        (b"data: 1", b"data: new"),
+    ],
+)
+def test_data_is_put_on_one_line(event: bytes, changed: bytes) -> None:
+    assert with_data(event, b"new") == changed
+    assert data_of(changed) == b"new"

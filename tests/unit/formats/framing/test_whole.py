@@ -76,6 +76,13 @@ def test_what_breaks_no_reader_is_no_damage(event: bytes) -> None:
     assert not is_damaged(event, data_of(event))
 
 
+@pytest.mark.parametrize(
+    "event", [b"data:\n\n", b"data: {\n\n", b"event: x\ndata: []\n\n", b"data:  \r\n\r\n"]
+)
+def test_what_breaks_a_reader_is_damage(event: bytes) -> None:
+    assert is_damaged(event, data_of(event))
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=8) | st.just(b'"a": 1'), max_size=4).map(b"".join))
 def test_the_cheap_answer_never_contradicts_the_exact_one(inside: bytes) -> None:

@@ -342,3 +342,25 @@ def test_any_json_is_read_or_has_failed(value: Any) -> None:
         except Failed:
             continue
         CODEC.encode_answer(completion, HEADING)
+
+
+def test_words_in_place_of_probabilities_are_read_and_said_again() -> None:
+    told = {
+        "avgLogprobs": "NaN",
+        "logprobsResult": {
+            "chosenCandidates": [
+                {"token": "a", "logProbability": "NaN"},
+                {"token": "b", "logProbability": -0.5},
+                {"token": "c", "logProbability": "-Infinity"},
+            ],
+            "topCandidates": [{"candidates": [{"token": "d", "logProbability": "-Infinity"}]}],
+            "logProbabilitySum": "NaN",
+        },
+    }
+    body = answer(candidate({"text": "abc"}, index=0, **told))
+    assert read(body).choices[0].logprobs == (
+        TokenLogprob("a", 0.0, top=(TopLogprob("d", -9999.0),)),
+        TokenLogprob("b", -0.5),
+        TokenLogprob("c", -9999.0),
+    )
+    assert back(body) == body

@@ -301,3 +301,13 @@ def test_any_bytes_are_read_or_broken(body: bytes) -> None:
             read(start + body, 3)
         except Broken:
             continue
+
+
+@pytest.mark.parametrize("word", ["NaN", "-Infinity", "Infinity"])
+def test_words_in_place_of_probabilities_break_no_stream(word: str) -> None:
+    result = {"chosenCandidates": [{"token": "a", "logProbability": word}], "logProbabilitySum": word}
+    odd = chunk({"text": "a"}, avgLogprobs=word, logprobsResult=result)
+    events = read(sse(odd, chunk({"text": "b"}, finish="STOP", avgLogprobs=word)))
+    choice = join(events).choices[0]
+    assert (choice.parts, choice.finish) == ((Text("ab"),), "stop")
+    assert choice.logprobs == (TokenLogprob("a", -9999.0 if word == "-Infinity" else 0.0),)

@@ -196,3 +196,8 @@ def test_a_whole_answer_can_be_said_as_a_stream() -> None:
         {"functionCall": {"id": "c", "name": "f", "args": {}}},
     ]
     assert last["usageMetadata"]["totalTokenCount"] == 3
+
+
+def test_what_comes_after_the_end_of_its_part_is_not_said() -> None:
+    said = (Began("r", "m"), Opened(0, Text("a")), Closed(0))
+    assert chunks(*said, Grew(0, "b"), Cited(0, Citation("u")), Closed(0), Ended()) == chunks(*said, Ended())

@@ -94,3 +94,24 @@ def test_a_call_is_open_until_it_is_closed() -> None:
     assert heard.calling
     heard.add([Closed(1)])
     assert not heard.calling
+
+
+def test_all_choices_have_to_end() -> None:
+    heard = Heard()
+    heard.add([Opened(0, Text("a")), Opened(1, Text("b"), 1), Finished("stop")])
+    assert not heard.finished
+    heard.add([Finished("stop", choice=1)])
+    assert heard.finished
+    asked = Heard(2)
+    asked.add([Opened(0, Text("a")), Finished("stop")])
+    assert (asked.finished, asked.has_all) == (False, False)
+
+
+def test_a_call_is_open_until_its_arguments_are_whole() -> None:
+    heard = Heard()
+    heard.add([Opened(0, ToolCall("c", "f")), Opened(1, ToolCall("d", "g", "free", custom=True))])
+    assert (heard.calling, heard.amid_call) == (True, True)
+    heard.add(Grew(0, letter, "arguments") for letter in '{"a": 1' + " " * 5000)
+    assert heard.amid_call
+    heard.add([Grew(0, "}", "arguments")])
+    assert (heard.calling, heard.amid_call) == (True, False)

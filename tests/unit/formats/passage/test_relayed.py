@@ -555,3 +555,31 @@ def test_damage_after_a_call_costs_no_more_than_itself() -> None:
     stream = begun("messages")
     assert stream.feed(b"".join(events)) == b"".join([*_STARTED, *_CLOSED, *_STOPPED])
     assert (stream.fault, stream.done, stream.skipped) == (None, True, 1)
+
+
+HALF = json.dumps("a \ud83d").encode()
+
+
+@pytest.mark.parametrize("format_", ["chat", "messages", "gemini", "responses"])
+def test_an_answer_that_ends_amid_a_character_passes_unchanged(format_: Format) -> None:
+    """A limit may cut a pair in two: clients read half of one."""
+    value = WHOLE[format_][0]
+    if format_ == "responses":
+        message = {"type": "message", "content": [{"type": "output_text", "text": "x"}]}
+        value = value | {"output": [message]}
+    body = json.dumps(value).encode().replace(b'"x"', HALF)
+    assert HALF in body
+    read = passage(format_).read(body)
+    assert (read.body, read.usage, read.empty) == (body, WHOLE[format_][1], False)
+
+
+def test_an_answer_that_ends_amid_a_character_is_renamed_in_place() -> None:
+    body = json.dumps(WHOLE["chat"][0]).encode().replace(b'"x"', HALF)
+    assert passage("chat", "fast").read(body).body == body.replace(b'"up"', b'"fast"')
+
+
+def test_an_error_amid_a_character_is_told() -> None:
+    body = b'{"error": {"message": %b, "code": 429}}' % HALF
+    for format_ in ("chat", "messages", "gemini"):
+        with pytest.raises(RateLimited, match="a \ufffd"):
+            passage(format_).read(body)

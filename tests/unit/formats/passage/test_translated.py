@@ -14,7 +14,7 @@ from unit.stand_ins import call
 from gateway.errors import BadAnswer, BadRequest, Broken, Failed, Filtered, Overloaded, Unsupported
 from gateway.exchange import Call, Usage
 from gateway.formats.passage.choice import open_passage
-from gateway.formats.passage.seam import Passage, Terms, Whole
+from gateway.formats.passage.seam import AnswerStream, Passage, Terms, Whole
 
 TERMS = Terms("call_0123", 1_700_000_000)
 ANSWER = {
@@ -300,3 +300,61 @@ def test_a_chat_stream_of_another_shape_fails_in_the_clients_dialect() -> None:
     sent = stream.feed(sse(error, done=False)[0])
     assert b"event: error" in sent
     assert b'"type":"error"' in sent.replace(b" ", b"")
+
+
+def begun(client: Any, wire: Any, **members: Any) -> AnswerStream:
+    asked = call(client, stream=True, **members)
+    begin = opened(asked if client in {"chat", "messages"} else without_messages(asked), wire).stream
+    assert begin is not None
+    return begin(10_000)
+
+
+ASKED: dict[str, dict[str, Any]] = {
+    "messages": {},
+    "responses": {"input": "hi"},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+}
+
+
+def candidate(index: int, text: str, finish: str | None = None) -> bytes:
+    said = {"index": index, "content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish}
+    used = {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3}
+    return f"data: {json.dumps({'candidates': [said], 'usageMetadata': used})}\r\n\r\n".encode()
+
+
+def test_a_stream_of_several_choices_finishes_with_the_last() -> None:
+    stream = begun("chat", "gemini", n=2)
+    stream.feed(candidate(0, "a", "STOP"))
+    assert not stream.finished, "another was asked for"
+    stream.feed(candidate(1, "b"))
+    assert not stream.finished
+    stream.feed(candidate(1, "c", "STOP"))
+    assert stream.finished
+
+
+def test_a_stream_is_not_finished_amid_a_call() -> None:
+    late = {"index": 1, "id": "d", "type": "function", "function": {"name": "g", "arguments": '{"a": '}}
+    first = late | {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    rest = {"index": 1, "function": {"arguments": "1}"}}
+    stream = begun("messages", "chat")
+    seen = []
+    for delta, finish in (
+        *(({"tool_calls": [first]}, None), ({}, "tool_calls")),
+        *(({"tool_calls": [late]}, None), ({"tool_calls": [rest]}, "tool_calls")),
+    ):
+        stream.feed(b"".join(sse(chat.chunk(delta, finish), done=False)))
+        seen.append(stream.finished)
+    assert seen == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [("messages", b"event: error"), ("responses", b"event: response.failed"), ("gemini", b"502")],
+)
+@pytest.mark.parametrize("done", [False, True])
+def test_an_answer_that_ends_in_an_error_is_one(client: Any, told: bytes, *, done: bool) -> None:
+    stream = begun(client, "chat", **ASKED[client])
+    written = stream.feed(b"".join(sse(chat.chunk({"content": "a"}), chat.chunk({}, "error"), done=done)))
+    written += stream.close()
+    assert written.count(told) == 1
+    assert (stream.done, stream.mend(), type(stream.fault)) == (False, b"", Failed)

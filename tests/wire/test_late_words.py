@@ -1,4 +1,4 @@
-"""The usage that an upstream tells after its last word, however long it takes for it."""
+"""What an upstream tells after a pause: its usage behind the last word, and all of several choices."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ TOLD, COUNTED = chat.USAGE["prompt_tokens"], 6
 """Tokens of the prompt."""
 
 
-def ask(client: httpx.Client, gateway: Gateway, upstream: Upstream, *steps: Step) -> tuple[bytes, Any]:
+def ask(
+    client: httpx.Client, gateway: Gateway, upstream: Upstream, *steps: Step, choices: int = 1
+) -> tuple[bytes, Any]:
     """Returns what the client got, and the access line of the call."""
     upstream.answer_with(events(steps))
-    response = client.post("/v1/chat/completions", json=BODY)
+    response = client.post("/v1/chat/completions", json=BODY | {"n": choices})
     call_id = response.headers["x-forebay-call-id"]
     assert eventually(lambda: [line for line in gateway.log() if line.get("request_id") == call_id])
     line = next(line for line in gateway.log() if line.get("request_id") == call_id)
@@ -62,3 +64,18 @@ def test_usage_that_never_comes_is_counted_and_its_client_not_kept_for_long(
     assert is_done(split_events(body)[-1])
     assert line["input_tokens"] == COUNTED
     assert line["tokens"] == "counted"
+
+
+def test_of_several_choices_all_are_waited_for(
+    client: httpx.Client, gateway: Gateway, upstream: Upstream
+) -> None:
+    def of(index: int, delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:
+        chunk = chat.chunk(delta, finish)
+        return chunk | {"choices": [choice | {"index": index} for choice in chunk["choices"]]}
+
+    first = sse(of(0, {"content": "Yes"}), of(0, {}, "stop"), done=False)
+    second = sse(of(1, {"content": "No"}), of(1, {}, "stop"), chat.chunks()[-1])
+    body, line = ask(client, gateway, upstream, *first, Pause(2.6), *second, choices=2)
+    assert body.count(b'"finish_reason"') == 4
+    assert b"No" in body
+    assert line["input_tokens"] == TOLD
