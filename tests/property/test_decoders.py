@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -280,12 +281,16 @@ def parted(format_: str, count: int) -> dict[str, Any]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The shortest of three tries, of the processor's time."""
+    """The shortest of three tries, of the processor's time, without that of the garbage collector."""
     tries = []
-    for _ in range(3):
-        start = time.process_time()
-        work()
-        tries.append(time.process_time() - start)
+    gc.disable()  # it looks through all that the tests before have left
+    try:
+        for _ in range(3):
+            start = time.process_time()
+            work()
+            tries.append(time.process_time() - start)
+    finally:
+        gc.enable()
     return min(tries)
 
 
