@@ -173,8 +173,9 @@ class RelayedStream:
         """Return the last bytes once the upstream has ended: an event that only lacks its blank line.
 
         Half an event is dropped: it would swallow whatever is said after it. An error may come as it is, with
-        nothing of an event around it.
+        nothing of an event around it. Some hosts give one choice, however many were asked for.
         """
+        self._asked = 1
         rest = self._framer.rest()
         if is_object(rest):
             self.fault = self.fault or fault_in(rest)

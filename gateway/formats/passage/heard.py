@@ -34,11 +34,11 @@ class Heard:
     """
 
     __slots__ = (
-        "_asked",
         "_began",
         "_calls",
         "_finish",
         "_words",
+        "asked",
         "begun",
         "choices",
         "done",
@@ -52,7 +52,7 @@ class Heard:
         self.fault: UpstreamError | None = None
         self.begun = self.done = self.failed = False
         self.choices: set[int] = set()
-        self._asked = asked
+        self.asked = asked
         self._words: list[str] = []
         self._calls: dict[int, OpenCall | None] = {}
         """Those that are not whole yet, by their parts. None: of a tool that takes free text."""
@@ -83,7 +83,7 @@ class Heard:
     @property
     def has_all(self) -> bool:
         """As many choices came as were asked for."""
-        return len(self.choices) >= self._asked
+        return len(self.choices) >= self.asked
 
     @property
     def amid_call(self) -> bool:

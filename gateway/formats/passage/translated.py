@@ -192,7 +192,8 @@ class TranslatedStream:
         return self._pass(self._decoder.feed(piece))
 
     def close(self) -> bytes:
-        """Return the last bytes once the upstream has ended its body."""
+        """Return the last bytes once the upstream has ended its body. It may have given fewer choices."""
+        self._heard.asked = 1
         return self._pass(self._decoder.close())
 
     def fail(self, error: GatewayError) -> bytes:

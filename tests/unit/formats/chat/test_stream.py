@@ -548,3 +548,11 @@ def test_what_keeps_the_line_alive_breaks_no_call(step: int) -> None:
     passed = Passed(whole, step=step)
     assert passed.sent == begun + b"".join(rest)
     assert (passed.end, passed.stream.skipped) == ((True, True, False), 0)
+
+
+def test_a_host_that_gives_one_choice_however_many_were_asked_for_is_waited_for_until_its_end() -> None:
+    stream = RelayedStream(withhold_usage=False, rename=None, limit_bytes=10_000, choices=2)
+    stream.feed(stream_of(*chat.chunks(usage=False), done=False))
+    assert not stream.finished
+    stream.close()
+    assert (stream.finished, stream.fault) == (True, None)
