@@ -203,8 +203,8 @@ class Desk:
         if verdict is None:
             self._unheard(wants, asks, surely=not later.cancelled())
             return
-        for want, told in zip(wants, verdict.told, strict=True):
-            want.pocket.overheard(told)
+        for want, ask, told in zip(wants, asks, verdict.told, strict=True):
+            want.pocket.overheard(ask, told)
         self._active.update(want.pocket for want in wants)
 
     def _alone(self, short: Sequence[Line], amounts: Amounts, down: StoreDown, now_ms: int) -> list[Taken]:

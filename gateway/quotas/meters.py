@@ -20,14 +20,16 @@ SEAT_MS = 10_000
 """A worker that is not heard of for so long has no seats any more, where several share them."""
 SEAT_FREES_MS = 1_000
 """Nobody knows when a call ends: so long is a fair time to come back."""
-SHARE = 32
-"""Of what is left, this part may be had in advance."""
+SHARE, PERIOD_SHARE = 32, 128
+"""Of what is left, this part may be had in advance. Less of a period: what is lost with a worker, or on its
+way back to a store that dies, is lost for the month and not for the minute."""
 
 
 class Tally(ABC):
     """What is taken of one counter, by all. `move` it first: the rest holds for that moment."""
 
     __slots__ = ("limit", "now_ms", "taken")
+    share = SHARE
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
@@ -48,7 +50,7 @@ class Tally(ABC):
 
     def lend(self, wish: int) -> int:
         """Take what there is of a wish: at most a small part of what is left."""
-        amount = min(wish, max(self.limit - self.taken, 0) // SHARE)
+        amount = min(wish, max(self.limit - self.taken, 0) // self.share)
         self.charge(amount)
         return amount
 
@@ -189,6 +191,7 @@ class Term(Tally):
     """One amount until its period ends, and a little longer."""
 
     __slots__ = ("_ends_ms",)
+    share = PERIOD_SHARE
 
     def __init__(self, ends_ms: int, now_ms: int) -> None:
         super().__init__(now_ms)

@@ -21,6 +21,7 @@ class Pocket:
         "_lease",
         "_used_ms",
         "_wish",
+        "_wishes",
         "alone",
         "awaited",
         "backs",
@@ -53,6 +54,8 @@ class Pocket:
         self._asked_ms = self._used_ms = now_ms
         self.told_us = 0
         self._wish = 0
+        self._wishes = False
+        """One ask that wishes is under way: calls of one moment do not each have a part of what is left."""
         self._lease = 0
 
     def take(self, amount: int, now_ms: int) -> bool:
@@ -71,8 +74,8 @@ class Pocket:
         if need:
             often = now_ms - self._asked_ms < _OFTEN_MS
             self._wish = min(self._wish * 2, _LARGEST_WISH) if often and self._wish else need * _FIRST_WISH
-            wish = self._wish
-            self._asked_ms = now_ms
+            wish = 0 if self._wishes else self._wish
+            self._wishes, self._asked_ms = True, now_ms
         back = tuple(self.backs.items())
         self.backs.clear()
         return Ask(self.counter, need, wish, back, self._seen(now_ms), self.told_us, over)
@@ -82,6 +85,7 @@ class Pocket:
         self.told_us = at_us
         self.taken, self.limit, self.whole_ms, self.told_ms = told.taken, told.limit, told.whole_ms, now_ms
         self.alone = 0
+        self._heard(ask)
         if not told.granted:
             return
         self._used_ms = now_ms
@@ -94,17 +98,20 @@ class Pocket:
             self._give_back(self.slot, self.free)
             self.free, self.slot = 0, told.slot
         self.free += extra
-        self._lease = extra
+        if ask.wish:
+            self._lease = extra
         self.until_ms = now_ms + told.valid_ms if self.counter.meter.kind == "window" else 1 << 62
 
     def unheard(self, ask: Ask, *, surely: bool) -> None:
         """The store did not answer. If it may have heard, nothing is given back twice: rather not at all."""
+        self._heard(ask)
         for slot, amount in ask.back:
             if surely or amount < 0:
                 self._give_back(slot, amount)
 
-    def overheard(self, told: Told) -> None:
+    def overheard(self, ask: Ask, told: Told) -> None:
         """The store answered when nobody waited for it any more: what it granted goes back."""
+        self._heard(ask)
         if self.counter.meter.kind != "seats":  # those of a connection that was left are gone with it
             self._give_back(told.slot, told.granted)
 
@@ -181,6 +188,10 @@ class Pocket:
     def is_seated(self) -> bool:
         """Calls have seats: the store has to hear that they still run."""
         return self.counter.meter.kind == "seats" and bool(self.out + self.free)
+
+    def _heard(self, ask: Ask) -> None:
+        if ask.wish:
+            self._wishes = False
 
     def _drop_stale(self, now_ms: int) -> None:
         if self.free and now_ms >= self.until_ms:

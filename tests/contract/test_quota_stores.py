@@ -25,6 +25,8 @@ from gateway.stores.quotas_memory import MemoryQuotas
 from gateway.stores.quotas_redis import RedisQuotas
 
 DAY_MS = 86_400_000
+PATIENCE_S = 30.0
+"""A Redis that a busy machine makes slow is not lost."""
 KINDS = ["window", "bucket", "period", "seats"]
 _numbers = itertools.count(1)
 
@@ -51,7 +53,7 @@ def open_store(request: pytest.FixtureRequest) -> Open:
         memory = MemoryQuotas()
         return lambda: memory
     server: RedisServer = request.getfixturevalue(request.param)
-    return lambda: RedisQuotas(server.url, patience_s=2.0)
+    return lambda: RedisQuotas(server.url, patience_s=PATIENCE_S)
 
 
 @pytest.fixture(params=["valkey", "redis"])
@@ -74,7 +76,7 @@ async def workers(open_store: Open, count: int = 1) -> AsyncIterator[Sequence[Qu
 
 async def ready(store: QuotaStore) -> None:
     """A server that is new waits first for workers which know more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 await store.exchange([])
@@ -85,7 +87,7 @@ async def ready(store: QuotaStore) -> None:
 
 
 async def soon(is_so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await is_so():
             await asyncio.sleep(0.005)
 
@@ -220,11 +222,11 @@ def test_two_asks_for_one_counter_count_together(open_store: Open) -> None:
     run(scene, open_store)
 
 
-@pytest.mark.parametrize("kind", ["window", "period", "seats"])
-def test_a_part_of_what_is_left_may_be_had_in_advance(open_store: Open, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "share"), [("window", 32), ("period", 128), ("seats", 32)])
+def test_a_part_of_what_is_left_may_be_had_in_advance(open_store: Open, kind: str, share: int) -> None:
     async def scene(one: QuotaStore) -> None:
         limited = counter(kind, 1000)
-        assert (await ask(one, limited, 40, wish=1000)).granted == 40 + 960 // 32
+        assert (await ask(one, limited, 40, wish=1000)).granted == 40 + 960 // share
         assert (await ask(one, limited, 0, wish=5, seen=70)).granted == 5
         assert (await ask(one, limited, 900, wish=1000, seen=75)).granted == 900
         assert (await ask(one, limited, 25, wish=1000, seen=975)).granted == 25
@@ -242,18 +244,24 @@ def test_a_bucket_gives_nothing_in_advance(open_store: Open) -> None:
 @pytest.mark.parametrize("kind", ["window", "bucket"])
 def test_there_is_room_again_when_it_was_said(open_store: Open, kind: str) -> None:
     async def scene(one: QuotaStore) -> None:
-        limited = counter(kind, 10, 300, steps=3)
-        assert (await ask(one, limited, 10)).granted == 10
+        limited, other = counter(kind, 10, 300, steps=3), counter(kind, 10, 300, steps=3)
         before_s = time.monotonic()
-        frees_ms = (await ask(one, limited, 3)).frees_ms
+        # All in one breath, so that nothing has come free yet.
+        filled, told, _, told_other = await asyncio.gather(
+            *(ask(one, which, need) for which in (limited, other) for need in (10, 3))
+        )
+        told_s = time.monotonic()
+        assert (filled.granted, told.granted, told_other.granted) == (10, 0, 0)
+        assert 0 < told.frees_ms <= 400
 
         async def has_room() -> bool:
             return bool((await ask(one, limited, 3)).granted)
 
         await soon(has_room)
-        waited_ms = (time.monotonic() - before_s) * 1000
-        assert 0 < frees_ms <= 400
-        assert frees_ms - 3 <= waited_ms <= frees_ms + 250
+        assert (time.monotonic() - before_s) * 1000 >= told.frees_ms - 3, "not earlier"
+        frees_s = told_s + told_other.frees_ms / 1000 + 0.02
+        await asyncio.sleep(max(frees_s - time.monotonic(), 0))
+        assert (await ask(one, other, 3)).granted == 3, "not later"
 
     run(scene, open_store)
 
@@ -334,9 +342,15 @@ def test_all_workers_have_one_time(open_store: Open) -> None:
     async def scene(one: QuotaStore, two: QuotaStore) -> None:
         for _ in range(20):
             await asyncio.gather(one.exchange([]), two.exchange([]))
-        # On this machine the server's clock is ours.
-        assert abs(one.now_ms() - two.now_ms()) <= 20
-        assert abs(one.now_ms() - time.time() * 1000) <= 20
+
+        async def have_one_time() -> bool:
+            # An answer that comes late tells the time of then, until the next one comes.
+            await asyncio.gather(one.exchange([]), two.exchange([]))
+            # On this machine the server's clock is ours.
+            now_ms = time.time() * 1000
+            return abs(one.now_ms() - two.now_ms()) <= 20 and abs(one.now_ms() - now_ms) <= 20
+
+        await soon(have_one_time)
 
     run(scene, open_store, 2)
 
@@ -382,7 +396,7 @@ def test_redis_answers_as_the_definition_does(server: RedisServer, exchanges: li
             expected = await known.play(steps)
             assert await found.play(steps) == expected
 
-    run(scene, lambda: RedisQuotas(server.url, patience_s=2.0))
+    run(scene, lambda: RedisQuotas(server.url, patience_s=PATIENCE_S))
 
 
 class Player:
@@ -430,7 +444,7 @@ def test_a_bucket_of_a_billion_a_day_is_exact_to_the_smallest_part(server: Redis
                 assert after == before + 1 - Fraction((after_ms - before_ms) * limited.meter.limit, DAY_MS)
                 before, before_ms = after, after_ms
 
-    run(scene, lambda: RedisQuotas(server.url))
+    run(scene, lambda: RedisQuotas(server.url, patience_s=PATIENCE_S))
 
 
 def test_the_seats_of_a_worker_that_is_not_heard_of_are_free_again(server: RedisServer) -> None:
@@ -453,7 +467,7 @@ def test_the_seats_of_a_worker_that_is_not_heard_of_are_free_again(server: Redis
         told = await ask(one, limited, seen=7)
         assert told.taken == 17
 
-    run(scene, lambda: RedisQuotas(server.url), 2)
+    run(scene, lambda: RedisQuotas(server.url, patience_s=PATIENCE_S), 2)
 
 
 def test_a_worker_that_is_heard_of_keeps_its_seats(server: RedisServer) -> None:
@@ -466,7 +480,7 @@ def test_a_worker_that_is_heard_of_keeps_its_seats(server: RedisServer) -> None:
             assert (await ask(one, limited, seen=7)).taken == 7
             assert client.pttl(key) > 5000
 
-    run(scene, lambda: RedisQuotas(server.url))
+    run(scene, lambda: RedisQuotas(server.url, patience_s=PATIENCE_S))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -478,4 +492,4 @@ def test_counters_go_away_by_themselves(server: RedisServer, kind: str) -> None:
             left_ms = client.pttl("{forebay}:counter:" + limited.key)
         assert 0 < left_ms <= 2000 + 62_000
 
-    run(scene, lambda: RedisQuotas(server.url))
+    run(scene, lambda: RedisQuotas(server.url, patience_s=PATIENCE_S))

@@ -18,7 +18,7 @@ local SEAT_MS = 10000 -- a worker that is not heard of for so long has no seats 
 local LATE_MS = 60000 -- a period's counter stays so long after its end, for calls that began in time
 local SEAT_FREES_MS = 1000 -- nobody knows
 local NEVER = -1
-local SHARE = 32 -- of what is left, this part may be had in advance
+local SHARE, PERIOD_SHARE = 32, 128 -- of what is left, this part may be had in advance
 local EVER_PER_MS = 4000 -- more than any bucket lets through in a millisecond; times now_ms it is below 2^53
 
 local worker, former, run = ARGV[1], ARGV[2], ARGV[3]
@@ -32,7 +32,7 @@ local now_us = time[1] * 1000000 + time[2]
 -- is free (whole_ms).
 
 -- Amounts by the slot in which they were taken; `sum` of all, `first` and `last` slot that may hold something.
-local window = {}
+local window = {share = SHARE}
 
 function window.open(self)
   local meter = self.meter
@@ -223,7 +223,7 @@ function bucket.whole_ms(self)
 end
 
 -- One number, until the period ends.
-local period = {}
+local period = {share = PERIOD_SHARE}
 
 function period.open(self)
   self.slot = 0
@@ -252,7 +252,7 @@ period.whole_ms = period.frees_ms
 
 -- How many each worker has (`n:`) and until when, if it is not heard of again (`u:`); `sum` of all, and
 -- `due_ms`, before which none of them ends.
-local seats = {}
+local seats = {share = SHARE}
 
 function seats.open(self)
   self.slot, self.valid_ms = 0, SEAT_MS
@@ -405,9 +405,9 @@ for at, ask in ipairs(asks) do
   end
   if granted or ask.over then
     local extra = 0
-    if granted and self.kind ~= bucket then
+    if granted and self.kind.share then
       local room = self.limit - self.taken - self.waits
-      extra = math.min(ask.wish, math.max(0, math.floor(room / SHARE)))
+      extra = math.min(ask.wish, math.max(0, math.floor(room / self.kind.share)))
     end
     got = ask.need + extra
     self.waits = self.waits - ask.need

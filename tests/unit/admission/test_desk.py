@@ -286,11 +286,11 @@ class LateStore(Store):
 
 @awaited
 async def test_what_is_granted_too_late_goes_back() -> None:
-    place = Place(rule("b", money(600), fail="closed"), store=(store := LateStore()))
+    place = Place(rule("b", money(1140), fail="closed"), store=(store := LateStore()))
     with pytest.raises(StoreDown):
         await place.take()
     assert store.later is not None
-    assert await place.taken() == [500 + 100 // 32], "with what was had in advance"
+    assert await place.taken() == [500 + 640 // 128], "with what was had in advance"
     store.later.set_result(store.verdict)
     await asyncio.sleep(0)
     assert await place.taken() == [0]

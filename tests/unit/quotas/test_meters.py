@@ -100,10 +100,10 @@ def test_nothing_taken_is_whole_at_once(meter: Meter) -> None:
     assert Scene(meter).take(0).whole_ms == 0
 
 
-@pytest.mark.parametrize("kind", ["window", "period", "seats"])
-def test_a_small_part_of_what_is_left_may_be_had_in_advance(kind: MeterKind) -> None:
+@pytest.mark.parametrize(("kind", "share"), [("window", 32), ("period", 128), ("seats", 32)])
+def test_a_small_part_of_what_is_left_may_be_had_in_advance(kind: MeterKind, share: int) -> None:
     scene = Scene(Meter(kind, 3300, 60_000))
-    assert scene.take(100, wish=1000).granted == 100 + 100
+    assert scene.take(100, wish=1000).granted == 100 + 3200 // share
     assert scene.take(100, wish=5).granted == 100 + 5
     assert scene.take(2980, wish=1000).granted == 2980
 

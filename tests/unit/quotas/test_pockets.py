@@ -92,9 +92,34 @@ def test_a_store_that_may_have_heard_is_given_nothing_twice(surely: bool, still:
 
 def test_wishes_grow_with_the_rate_of_calls() -> None:
     pocket = Pocket(MONTH, 0)
-    wishes = [pocket.ask(10, now_ms).wish for now_ms in (0, 100, 200, 1000)]
-    assert wishes == [40, 80, 160, 40]
+
+    def wish(now_ms: int) -> int:
+        ask = pocket.ask(10, now_ms)
+        pocket.told(ask, Told(0, 1000, 1000), now_ms)
+        return ask.wish
+
+    assert [wish(now_ms) for now_ms in (0, 100, 200, 1000)] == [40, 80, 160, 40]
     assert pocket.ask(0, 1001).wish == 0
+
+
+def test_an_answer_to_a_call_that_wished_for_nothing_says_nothing_of_how_much_may_be_kept() -> None:
+    pocket = Pocket(MONTH, 0)
+    first, second = pocket.ask(10, 0), pocket.ask(10, 0)
+    pocket.told(first, Told(10 + 40, 50, 1000), 0)
+    assert pocket.take(40, 0)
+    pocket.told(second, Told(10, 60, 1000), 0)
+    pocket.settle(0, 10, 4)
+    assert (pocket.free, pocket.backs) == (6, {})
+
+
+def test_calls_of_one_moment_wish_once() -> None:
+    pocket = Pocket(MONTH, 0)
+    first, second = pocket.ask(10, 0), pocket.ask(10, 0)
+    assert (first.wish, second.wish) == (40, 0)
+    pocket.unheard(second, surely=True)
+    assert pocket.ask(10, 0).wish == 0
+    pocket.overheard(first, Told(0, 1000, 1000))
+    assert pocket.ask(10, 0).wish > 0
 
 
 def test_what_was_taken_alone_is_told_later_and_its_share_is_bounded() -> None:
