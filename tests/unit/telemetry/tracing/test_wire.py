@@ -10,7 +10,7 @@ from unit.telemetry.tracing.calls import ENDED_S, STARTED_S, TRACE, attempt, end
 from gateway.exchange import Trace
 from gateway.telemetry.otlp import Receiver
 from gateway.telemetry.tracing.drafts import Draft
-from gateway.telemetry.tracing.settings import TraceSettings
+from gateway.telemetry.tracing.settings import TraceSettings, Value
 from gateway.telemetry.tracing.spans import Ended, spans_of
 from gateway.telemetry.tracing.wire import head_of, request_of, spans_of_call
 
@@ -37,6 +37,17 @@ def test_what_is_sent_is_what_was_drafted() -> None:
     assert [(span.status, span.message) for span in arrived[:2]] == [("unset", ""), ("error", "too late")]
     assert arrived[0].resource["service.name"] == "gate"
     assert arrived[0].resource["deployment.environment.name"] == "prod"
+
+
+def test_values_that_are_equal_and_not_the_same_keep_their_types() -> None:
+    values: list[Value] = [True, 1, 1.0, False, 0, 0.0, "", "1", "x" * 100_000, ("1",), ()]
+    drafts = [
+        Draft("a", "internal", "00000000000000aa", "", 1.0, 2.0, {"same": value})
+        for value in (*values, *values)
+    ]
+    arrived = [span.attributes["same"] for span in read(request_of(b"", [spans_of_call(drafts, TRACE, 0)]))]
+    told = [list(value) if isinstance(value, tuple) else value for value in (*values, *values)]
+    assert [(type(value), value) for value in arrived] == [(type(value), value) for value in told]
 
 
 def test_a_batch_may_be_of_any_length() -> None:
