@@ -23,7 +23,7 @@ from gateway.finops.anomalies import EVERYBODY, HOUR_S, Anomaly, Habits, find_an
 from gateway.finops.sql import text_of
 from gateway.protocols import UsageStore
 
-PAUSE_S = 600.0
+PAUSE_S, _SOON_S = 600.0, 30.0
 _LATE_HOURS = 6
 """So far back is looked: entries may come late, and the process may have been down."""
 _WEEK = 168
@@ -39,19 +39,27 @@ _log = logging.getLogger("forebay")
 async def follow_anomalies(
     store: UsageStore, announce: Announce, told: Path, habits: Habits | None = None, pause_s: float = PAUSE_S
 ) -> None:
-    """Look every ten minutes, until cancelled. `told` is the file that remembers."""
-    memory = Told(told)
+    """Look every ten minutes, until cancelled. `told` is the file that remembers.
+
+    A store that cannot be asked is asked again soon: it may just be starting, which is nothing to tell.
+    """
+    memory, is_again = Told(told), False
     while True:
+        wait_s = pause_s
         try:
             for anomaly in await asyncio.to_thread(look, store, time(), habits or Habits()):
                 if anomaly not in memory:
                     announce("spend_anomaly", event_of(anomaly))
                     memory.add(anomaly)
+            is_again = False
         except GatewayFault as error:
-            _log.warning("unusual spend is not looked for: %s", error.message)
+            if is_again:
+                _log.warning("unusual spend is not looked for: %s", error.message)
+            else:
+                is_again, wait_s = True, min(pause_s, _SOON_S)
         except OSError as error:
             _log.warning("what was told of unusual spend cannot be noted: %s", error.strerror)
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(wait_s)
 
 
 def look(store: UsageStore, now_unix_s: float, habits: Habits) -> list[Anomaly]:

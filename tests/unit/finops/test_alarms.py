@@ -93,6 +93,17 @@ def test_an_outage_of_the_ledger_is_waited_out(tmp_path: Path) -> None:
     assert [event["tenant"] for event in events] == ["acme"]
 
 
+@pytest.mark.parametrize(("outages", "warnings"), [(1, 0), (2, 1)])
+def test_a_store_that_is_just_starting_is_nothing_to_tell(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, outages: int, warnings: int
+) -> None:
+    store = Spent(*[StoreDown("starting")] * outages, rows())
+    asyncio.run(follow(store, tmp_path / "told.json", looks=outages + 2))
+    assert [record.getMessage() for record in caplog.records] == [
+        "unusual spend is not looked for: starting"
+    ] * warnings
+
+
 def test_six_weeks_and_the_last_hours_are_asked_for(tmp_path: Path) -> None:
     store = Spent(rows())
     asyncio.run(follow(store, tmp_path / "told.json", looks=1))
