@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -211,18 +211,20 @@ class SharedBreakers:
             await asyncio.sleep(_AGAIN_S)
 
     async def _listen_and_speak(self, client: Redis, ears: PubSub) -> None:
+        """Pass news on until the connection is lost; raises what it was lost by."""
         # Whoever speaks has to hear first: what is opened in between would be missed.
         heard = asyncio.Event()
         tasks = [
-            asyncio.create_task(self._listen(ears, heard)),
-            asyncio.create_task(self._speak(client, heard)),
+            asyncio.create_task(_outage_of(self._listen(ears, heard))),
+            asyncio.create_task(_outage_of(self._speak(client, heard))),
         ]
         try:
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _end(tasks)
-        for task in ended:
-            task.result()
+        outages = [task.result() for task in tasks if not task.cancelled()]
+        for outage in filter(None, outages):
+            raise outage
 
     async def _listen(self, ears: PubSub, heard: asyncio.Event) -> None:
         await ears.subscribe(_CHANNEL)
@@ -301,7 +303,22 @@ class SharedBreakers:
         self._news.clear()
 
 
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _outage_of(work: Coroutine[None, None, None]) -> Exception | None:
+    """Return what ended work that goes through a connection.
+
+    One loss can end listening and speaking in the same moment: it is told once, and an exception that is left
+    in a task is told again, by asyncio. What is raised all the same is a defect.
+    """
+    from redis.exceptions import RedisError
+
+    try:
+        await work
+    except (RedisError, OSError) as error:
+        return error
+    return None
+
+
+async def _end(tasks: Sequence[asyncio.Task[Exception | None]]) -> None:
     """Cancel tasks until they have ended; see `_is_cancelled`."""
     while not all(task.done() for task in tasks):
         for task in tasks:
