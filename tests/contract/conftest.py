@@ -60,7 +60,7 @@ class Postgres:
                 stdout=log,
                 stderr=log,
             )
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + 60
         while not self._answers():
             assert self._server.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline_s, "PostgreSQL does not answer"
@@ -69,7 +69,7 @@ class Postgres:
     def stop(self) -> None:
         if self._server is not None:
             self._server.send_signal(signal.SIGQUIT)  # PostgreSQL's immediate shutdown
-            self._server.wait(timeout=20)
+            self._server.wait(timeout=60)
             self._server = None
 
     def remove(self) -> None:

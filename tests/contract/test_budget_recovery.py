@@ -347,7 +347,7 @@ def test_of_several_workers_one_puts_it_and_never_again(
     url = request.getfixturevalue("redis").url if kind == "redis" else ""
 
     def opened() -> QuotaStore:
-        return RedisQuotas(url, patience_s=2.0) if url else memory
+        return RedisQuotas(url, patience_s=30.0) if url else memory
 
     async def scene() -> None:
         late, *stores = [opened() for _ in range(5)]

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -180,7 +181,7 @@ def test_no_change_is_missed_while_processes_write(
     store.migrate()
     writers = [spawn(ADD_KEYS, database_url, str(worker), "40") for worker in range(2)]
     seen = followed(store, 80)
-    outputs = [writer.communicate(timeout=20)[0] for writer in writers]
+    outputs = [writer.communicate(timeout=60)[0] for writer in writers]
     assert outputs == ["", ""]
     assert len(seen) == 80
 
@@ -188,7 +189,7 @@ def test_no_change_is_missed_while_processes_write(
 def followed(store: MemoryKeyStore | SqlKeyStore, expected: int) -> set[str]:
     """Poll as a directory does, until `expected` keys were seen or time is up."""
     seen: set[str] = set()
-    revision, deadline_s = 0, time.monotonic() + 30
+    revision, deadline_s = 0, time.monotonic() + 60
     while len(seen) < expected and time.monotonic() < deadline_s:
         newest, changed = store.changed_since(revision)
         assert newest >= revision
@@ -224,7 +225,7 @@ def waits_for_a_lock(postgres: Any) -> bool:
 
 
 def until(done: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 30
     while not done():
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
@@ -244,7 +245,7 @@ def test_four_processes_migrate_at_once(database_url: str, spawn: Spawn, open_sq
     for worker in workers:
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    outputs = [worker.communicate(timeout=30)[0] for worker in workers]
+    outputs = [worker.communicate(timeout=60)[0] for worker in workers]
     assert outputs == [""] * 4
     store = open_sql(database_url)
     store.add(key("key_1"))
@@ -253,7 +254,7 @@ def test_four_processes_migrate_at_once(database_url: str, spawn: Spawn, open_sq
 
 def test_a_schema_at_head_needs_no_alembic(database_url: str, spawn: Spawn) -> None:
     report = "; print(sorted(name for name in sys.modules if name == 'alembic'))"
-    outputs = [spawn(MIGRATE.strip() + report, database_url).communicate("\n", timeout=30)[0] for _ in "12"]
+    outputs = [spawn(MIGRATE.strip() + report, database_url).communicate("\n", timeout=60)[0] for _ in "12"]
     assert outputs == ["ready\n['alembic']\n", "ready\n[]\n"]
 
 
@@ -429,31 +430,46 @@ def test_a_restart_of_the_database_that_nobody_noticed_costs_no_error(
 
 
 def test_a_revoked_key_stops_working_in_every_worker_within_two_seconds(
-    database_url: str, spawn: Spawn, open_sql: OpenSql
+    database_url: str, spawn: Spawn, open_sql: OpenSql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Which is two looks, one a second, of which one may have begun before: a busy machine delays them."""
     digest = digest_of(mint_key())
     store = open_sql(database_url)
     store.migrate()
     store.add(key("key_1", digest=digest))
-    workers = [
-        KeyDirectory((), {"acme": Caller("acme", "", (("*",),))}, open_sql(database_url)) for _ in range(2)
-    ]
+    stores = [open_sql(database_url) for _ in range(2)]
+    workers = [KeyDirectory((), {"acme": Caller("acme", "", (("*",),))}, one) for one in stores]
+    looks: list[SqlKeyStore] = []
 
-    async def revoke_elsewhere() -> float:
+    def looked(revision: int, one: SqlKeyStore) -> object:
+        looks.append(one)
+        return SqlKeyStore.changed_since(one, revision)
+
+    for one in stores:
+        monkeypatch.setattr(one, "changed_since", partial(looked, one=one))
+
+    async def revoke_elsewhere() -> None:
         following = [asyncio.create_task(worker.follow(interval_s=1.0)) for worker in workers]
         await reached(lambda: all(worker.find(digest, 0) for worker in workers))
         revoking = spawn(REVOKE, database_url, "key_1")
-        await asyncio.to_thread(revoking.wait, 20)
+        await asyncio.to_thread(revoking.wait, 60)
+        looks.clear()
         revoked_s = time.monotonic()
-        await reached(lambda: not any(worker.find(digest, 0) for worker in workers))
+        await reached(
+            lambda: (
+                all(looks.count(one) > 2 for one in stores)
+                or not any(worker.find(digest, 0) for worker in workers)
+            )
+        )
+        assert not any(worker.find(digest, 0) for worker in workers)
+        assert time.monotonic() - revoked_s < 10
         for task in following:
             task.cancel()
-        return time.monotonic() - revoked_s
 
-    assert asyncio.run(revoke_elsewhere()) < 2.0
+    asyncio.run(revoke_elsewhere())
 
 
 async def reached(state: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not state():
             await asyncio.sleep(0.01)

@@ -26,8 +26,18 @@ from gateway.quotas.counting import Ask, Counter, Meter, TooSlow
 from gateway.stores.quotas_redis import RedisQuotas
 
 HOUR_MS = 3_600_000
-PATIENCE_S = 0.3
+PATIENCE_S = 30.0
+"""With a Redis that is to answer: one that a busy machine makes slow is not lost."""
+LITTLE_PATIENCE_S = 0.3
+"""With one that is frozen."""
+AT_WORK_S = 90.0
+"""A sentinel that was stalled for two seconds trusts nothing for another thirty."""
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def patient_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.stores.quotas_redis._CONNECT_S", PATIENCE_S)
 
 
 @pytest.fixture(params=["valkey", "redis"])
@@ -50,7 +60,17 @@ async def opened(url: str, patience_s: float = PATIENCE_S) -> AsyncIterator[Redi
         await store.close()
 
 
-async def soon(is_so: Callable[[], bool], within_s: float = 15.0) -> None:
+def has_little_patience(store: RedisQuotas) -> None:
+    """From now on, and over the connection that it has."""
+    link = store._link
+    assert link is not None
+    link._patience_s = LITTLE_PATIENCE_S
+    if link._timer is not None:
+        link._timer.cancel()
+        link._timer = None
+
+
+async def soon(is_so: Callable[[], bool], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
         while not is_so():
             await asyncio.sleep(0.005)
@@ -59,6 +79,12 @@ async def soon(is_so: Callable[[], bool], within_s: float = 15.0) -> None:
 def counter(limit: int, kind: str = "period") -> Counter:
     ends_ms = int(time.time() * 1000) + HOUR_MS
     return Counter(f"outage:{next(_numbers)}", Meter(kind, limit, HOUR_MS), ends_ms)
+
+
+def is_told_at_once(store: RedisQuotas) -> None:
+    """A call hears that there is no store before it gives way even once."""
+    with pytest.raises(StoreDown):
+        takes(store, counter(10)).send(None)
 
 
 async def takes(store: RedisQuotas, limited: Counter, need: int = 1) -> int:
@@ -101,7 +127,7 @@ async def at_work(url: str, limited: Counter) -> AsyncIterator[list[Worker]]:
     workers = [Worker(url, limited) for _ in range(4)]
     try:
         assert all([await worker.store.ready() for worker in workers])
-        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(AT_WORK_S), asyncio.TaskGroup() as tasks:
             for worker in workers:
                 tasks.create_task(worker.take_until_refused(3))
             yield workers
@@ -122,7 +148,7 @@ def test_a_limit_holds_though_redis_dies_and_comes_back_empty(server: RedisServe
     async def scene() -> None:
         async with at_work(server.url, counter(1000)) as workers:
             await soon(lambda: got(workers) > 500)
-            await asyncio.to_thread(server.kill)
+            server.kill()  # no worker goes on meanwhile, and all was taken before it is there again
             assert not any(worker.refused for worker in workers)
             await asyncio.to_thread(server.start)
         none_was_lost_and_none_taken_twice(workers, 1000)
@@ -147,7 +173,7 @@ def test_a_limit_holds_though_redis_goes_back_to_what_it_wrote_down(program: str
             with server.client() as client:
                 client.save()
             await soon(lambda: got(workers) > 600)
-            await asyncio.to_thread(server.kill)
+            server.kill()
             await asyncio.to_thread(server.start)
         none_was_lost_and_none_taken_twice(workers, 1000)
 
@@ -195,11 +221,8 @@ def test_without_redis_calls_are_told_at_once_and_it_is_logged_once(
             with pytest.raises(StoreDown) as raised:
                 await takes(store, counter(10))
             assert not raised.value.reached
-            before_s = time.monotonic()
             for _ in range(100):
-                with pytest.raises(StoreDown):
-                    await takes(store, counter(10))
-            assert time.monotonic() - before_s < 0.1
+                is_told_at_once(store)
             is_up, why = store.state()
             assert not is_up
             assert "Connect" in why or "refused" in why
@@ -219,20 +242,19 @@ def test_a_redis_that_says_nothing_is_left_after_the_time_it_has(server: RedisSe
         limited = counter(10)
         async with opened(server.url) as store:
             assert await store.ready()
+            has_little_patience(store)
             server.freeze()
             before_s = time.monotonic()
-            with pytest.raises(TooSlow, match="no answer within") as raised:
+            with pytest.raises(TooSlow, match=f"no answer within {LITTLE_PATIENCE_S:g} s") as raised:
                 await takes(store, limited)
             assert raised.value.reached
-            assert 0.25 <= time.monotonic() - before_s < 0.6
-            before_s = time.monotonic()
-            with pytest.raises(StoreDown):
-                await takes(store, limited)
-            assert time.monotonic() - before_s < 0.05
+            # It is frozen until then: whoever waited for it would wait for ever.
+            assert LITTLE_PATIENCE_S - 0.05 <= time.monotonic() - before_s < 20
+            is_told_at_once(store)
             server.thaw()
             await soon(lambda: store.state()[0])
             # It was done after all, and whoever asked hears of it, so that it can be given back.
-            verdict = await asyncio.wait_for(raised.value.later, 5)
+            verdict = await asyncio.wait_for(raised.value.later, 30)
             assert verdict is not None
             assert (verdict.granted, verdict.told[0].granted) == (True, 1)
             assert (await store.exchange([Ask(limited)])).told[0].taken == 1
@@ -264,6 +286,7 @@ def test_seats_that_may_have_been_taken_unheard_do_not_leak(server: RedisServer)
             assert await store.ready()
             await store.exchange([Ask(limited, 2)])
             store.on_return = lambda: [Ask(limited, seen=2)]
+            has_little_patience(store)
             server.freeze()
             with pytest.raises(StoreDown):
                 await store.exchange([Ask(limited, 5, seen=2)])
@@ -382,7 +405,7 @@ def decrypting(context: ssl.SSLContext, to_port: int) -> Iterator[int]:
     thread = threading.Thread(target=lambda: asyncio.run(serve(ready, over)))
     thread.start()
     try:
-        yield ready.get(timeout=10)
+        yield ready.get(timeout=30)
     finally:
         over.set()
         thread.join()
@@ -471,7 +494,7 @@ def move(owner: RedisServer, other: RedisServer, slot: int, other_id: str) -> No
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 15
+    deadline_s = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline_s
         time.sleep(0.01)

@@ -30,6 +30,10 @@ OVER_SOCKETS: dict[str, Callable[[int, float], Transport]] = {
 PIECES = (b"data: 1\n\n", b"data: 2\n\n")
 BODY = b'{"text": "' + b"x" * 200_000 + b'"}'
 CONNECT_S = 0.3
+"""Where nobody answers; elsewhere there is time enough for a busy machine."""
+PLENTY_S = 30.0
+LATE_S = 5.0
+"""So much a busy machine may take for itself; the next limit, or the upstream, comes long after it."""
 HEADERS = {"content-type": "application/json", "user-agent": "forebay", "accept-encoding": "identity"}
 
 
@@ -51,7 +55,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def limits(**seconds: float) -> Timeouts:
-    return Timeouts(**{"connect_s": CONNECT_S, "first_byte_s": 5, "gap_s": 5, "total_s": 20} | seconds)
+    return Timeouts(**dict.fromkeys(("connect_s", "first_byte_s", "gap_s", "total_s"), PLENTY_S) | seconds)
 
 
 def request_to(place: Upstream | int, **fields: Any) -> Request:
@@ -60,13 +64,18 @@ def request_to(place: Upstream | int, **fields: Any) -> Request:
     return Request(**{**given, **fields})
 
 
-def use(kind: str, scene: Callable[[Transport], Awaitable[Result]], max_connections: int = 0) -> Result:
+def use(
+    kind: str,
+    scene: Callable[[Transport], Awaitable[Result]],
+    max_connections: int = 0,
+    connect_s: float = PLENTY_S,
+) -> Result:
     """Run a scene with a fresh transport, closed afterwards."""
 
     async def whole() -> Result:
-        transport = OVER_SOCKETS[kind](max_connections, CONNECT_S)
+        transport = OVER_SOCKETS[kind](max_connections, connect_s)
         try:
-            return await asyncio.wait_for(scene(transport), 15)
+            return await asyncio.wait_for(scene(transport), 2 * PLENTY_S)
         finally:
             await transport.close()
 
@@ -75,7 +84,7 @@ def use(kind: str, scene: Callable[[Transport], Awaitable[Result]], max_connecti
 
 async def eventually(holds: Callable[[], object]) -> None:
     """Poll until it holds, without stopping the loop; fails after some seconds."""
-    deadline_s = monotonic() + 5
+    deadline_s = monotonic() + PLENTY_S
     while not holds():
         assert monotonic() < deadline_s, "it did not come to pass"
         await asyncio.sleep(0.005)
@@ -118,11 +127,16 @@ STAGES = {
         Scene(200, SCENE_LINES, ((0, BODY[:9]), (0, BODY[9:])), "cut"),
     ),
     "hang": Stage(Answer(before=[Cut.HANG]), Scene(200, [], (), "hang")),
-    "slow to begin": Stage(Answer(200, JSON_LINES, [Pause(2), BODY]), Scene(200, SCENE_LINES, ((2, BODY),))),
-    "gap": Stage(events([PIECES[0], Pause(2), PIECES[1]]), Scene(200, [], ((0, PIECES[0]), (2, PIECES[1])))),
+    "slow to begin": Stage(
+        Answer(200, JSON_LINES, [Pause(PLENTY_S), BODY]), Scene(200, SCENE_LINES, ((PLENTY_S, BODY),))
+    ),
+    "gap": Stage(
+        events([PIECES[0], Pause(PLENTY_S), PIECES[1]]),
+        Scene(200, [], ((0, PIECES[0]), (PLENTY_S, PIECES[1]))),
+    ),
     "dribble": Stage(
-        events(step for _ in range(100) for step in (PIECES[0], Pause(0.03))),
-        Scene(200, [], ((0.03, PIECES[0]),) * 100),
+        events(step for _ in range(1000) for step in (PIECES[0], Pause(0.03))),
+        Scene(200, [], ((0.03, PIECES[0]),) * 1000),
     ),
 }
 
@@ -137,7 +151,7 @@ def perform(request: pytest.FixtureRequest, upstream: Upstream) -> Callable[...,
         if request.param != "scripted":
             return use(request.param, lambda transport: scene(transport, asked))
         transport = ScriptedTransport(lambda _: STAGES[stage].scene)
-        return asyncio.run(asyncio.wait_for(scene(transport, asked), 15))
+        return asyncio.run(asyncio.wait_for(scene(transport, asked), 2 * PLENTY_S))
 
     return run
 
@@ -168,8 +182,9 @@ def test_the_time_of_a_new_connection_is_told_once(kind: str, upstream: Upstream
             await asyncio.sleep(0)
         return seconds
 
+    started_s = monotonic()
     new, kept = use(kind, scene)
-    assert 0 < new < 1
+    assert 0 < new < monotonic() - started_s
     assert kept == 0
 
 
@@ -237,7 +252,7 @@ def test_a_timeout_comes_in_time_and_says_which(
         return monotonic() - started_s
 
     (limit_s,) = seconds.values()
-    assert limit_s * 0.8 < perform(stage, scene) < limit_s + 0.7
+    assert limit_s * 0.8 < perform(stage, scene) < limit_s + LATE_S
 
 
 @pytest.mark.parametrize("stage", ["hang", "gap"])
@@ -319,9 +334,10 @@ def test_without_a_connection_nothing_was_sent(kind: str) -> None:
     with refusing_port() as refusing, silent_port() as silent:
 
         async def scene(transport: Transport) -> list[list[str]]:
-            return [await heard(transport, request_to(port)) for port in (refusing, silent)]
+            soon = limits(connect_s=CONNECT_S)
+            return [await heard(transport, request_to(port), soon) for port in (refusing, silent)]
 
-        assert use(kind, scene) == [["upstream_unreachable"], ["upstream_timeout"]]
+        assert use(kind, scene, connect_s=CONNECT_S) == [["upstream_unreachable"], ["upstream_timeout"]]
 
 
 def test_who_waits_for_a_place_in_the_pool_has_sent_nothing(kind: str, upstream: Upstream) -> None:
@@ -342,7 +358,7 @@ def test_who_waits_for_a_place_in_the_pool_has_sent_nothing(kind: str, upstream:
 def test_who_is_cancelled_while_it_connects_has_sent_nothing(kind: str) -> None:
     async def scene(transport: Transport, port: int) -> list[str]:
         sending = Heard()
-        task = asyncio.ensure_future(transport.send(request_to(port), limits(connect_s=5), sending))
+        task = asyncio.ensure_future(transport.send(request_to(port), limits(), sending))
         await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -449,7 +465,7 @@ def test_an_answer_that_nobody_asked_for_is_nobodys(
             seen = upstream.seen[0]
             await eventually(lambda: seen.answered.is_set() or seen.lost.is_set())
         else:
-            upstream.seen[0].answered.wait(5)
+            upstream.seen[0].answered.wait(PLENTY_S)
         upstream.answer_with(plain(b"mine"))
         assert await told(transport, request_to(upstream)) == b"mine"
 
@@ -544,10 +560,11 @@ def test_a_refused_connection_is_said_without_naming_hosts(kind: str) -> None:
 def test_a_connection_that_never_comes_about_times_out(kind: str) -> None:
     started_s = monotonic()
     with silent_port() as port:
-        error = use(kind, lambda transport: fails(transport, request_to(port)))
+        soon = limits(connect_s=CONNECT_S)
+        error = use(kind, lambda transport: fails(transport, request_to(port), soon), connect_s=CONNECT_S)
     assert type(error) is TimedOut
     assert "too long to connect" in error.message
-    assert CONNECT_S * 0.8 < monotonic() - started_s < CONNECT_S + 1
+    assert CONNECT_S * 0.8 < monotonic() - started_s < CONNECT_S + LATE_S
 
 
 @pytest.mark.parametrize(

@@ -294,15 +294,21 @@ def seconds(work: Callable[[], object]) -> float:
     return min(tries)
 
 
+def is_linear(short: Callable[[], object], long: Callable[[], object]) -> bool:
+    """Ten times as much may take 25 times as long, for noise; where it is quadratic it takes a hundred.
+
+    A busy machine may slow down the long one alone, though not in each of three rounds.
+    """
+    return any(seconds(long) < 25 * seconds(short) + 0.02 for _ in range(3))
+
+
 @pytest.mark.parametrize("make", [spoken, parted], ids=["messages", "parts"])
 @pytest.mark.parametrize("format_", FORMATS)
 def test_time_grows_with_the_length_of_a_request(
     format_: str, make: Callable[[str, int], dict[str, Any]]
 ) -> None:
-    """Ten times the request may take 25 times as long, for noise; a quadratic one takes a hundred."""
     short, long = members(make(format_, 1000)), members(make(format_, 10_000))
-    one = seconds(lambda: take_members(format_, short))
-    assert seconds(lambda: take_members(format_, long)) < 25 * one + 0.02
+    assert is_linear(lambda: take_members(format_, short), lambda: take_members(format_, long))
 
 
 @pytest.mark.wire
@@ -322,8 +328,7 @@ def test_time_grows_with_the_length_of_a_stream(format_: str, piece_bytes: int) 
 
     count = 200 if piece_bytes == 1 else 1000
     short, long = stream(count), stream(count * 10)
-    one = seconds(lambda: read(short))
-    assert seconds(lambda: read(long)) < 25 * one + 0.02
+    assert is_linear(lambda: read(short), lambda: read(long))
 
 
 @pytest.mark.parametrize("format_", FORMATS)

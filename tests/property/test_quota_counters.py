@@ -30,7 +30,7 @@ HOUR_MS = 3_600_000
 START_MS = 1_790_000_000_123
 NANOUSD = 1_000_000_007
 WORKERS = 3
-STARTED_S = 10.0
+STARTED_S = 30.0
 _numbers = itertools.count()
 
 
@@ -358,7 +358,7 @@ def test_no_limit_is_exceeded_in_redis(
 ) -> None:
     @asynccontextmanager
     async def in_redis() -> Any:
-        store = RedisQuotas(redis.url, patience_s=5.0)
+        store = RedisQuotas(redis.url, patience_s=30.0)
         await store.exchange([Ask(Counter("first", Meter("seats", 1)))])
         yield Site(store, lambda _: None, 100)
         await store.close()

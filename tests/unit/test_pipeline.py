@@ -106,7 +106,7 @@ class Site:
                 for _ in range(40):
                     await asyncio.sleep(0)
                 flights[0].interrupt(interrupt)
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 30)
             await books.close()
             log.close()
 

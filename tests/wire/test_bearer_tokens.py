@@ -64,7 +64,7 @@ def gateway(tmp_path: Path, upstream: Upstream, issuer: str) -> Iterator[Gateway
     issuers = [{"issuer": issuer, "audience": AUDIENCE, "tenant_claim": "org", "routes_claim": "models"}]
     with running_gateway(tmp_path / "tokens", routing, issuers=issuers) as running:
         ready = f"{running.url}/readyz"
-        assert eventually(lambda: httpx.get(ready, trust_env=False).status_code == 200, within_s=10)
+        assert eventually(lambda: httpx.get(ready, trust_env=False).status_code == 200, within_s=30)
         yield running
 
 
@@ -84,7 +84,7 @@ def ask(gateway: Gateway, credential: str, model: str = "fast") -> httpx.Respons
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
     headers = {"authorization": f"Bearer {credential}"}
     return httpx.post(
-        f"{gateway.url}/v1/chat/completions", json=body, headers=headers, trust_env=False, timeout=10
+        f"{gateway.url}/v1/chat/completions", json=body, headers=headers, trust_env=False, timeout=30
     )
 
 

@@ -71,7 +71,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
 @pytest.fixture(scope="module")
 def prometheus(gateway: Gateway) -> Iterator[Prometheus]:
     with running_prometheus(gateway.url) as server:
-        assert eventually(lambda: [one["health"] for one in server.targets()] == ["up"], 20), server.targets()
+        assert eventually(lambda: [one["health"] for one in server.targets()] == ["up"], 60), server.targets()
         yield server
 
 
@@ -151,16 +151,16 @@ def test_what_a_worker_counted_outlives_it_though_it_is_killed_amid_calls(
     callers = [threading.Thread(target=call) for _ in range(8)]
     for caller in callers:
         caller.start()
-    assert eventually(lambda: len(whole) >= 200, 30)
+    assert eventually(lambda: len(whole) >= 200, 60)
     killed = workers_of(gateway)[0]
     os.kill(killed, signal.SIGKILL)
-    assert eventually(lambda: len(whole) >= 600, 30)
+    assert eventually(lambda: len(whole) >= 600, 60)
     over.set()
     for caller in callers:
         caller.join()
     assert eventually(lambda: len(workers_of(gateway)) == WORKERS and killed not in workers_of(gateway), 60)
 
-    assert eventually(lambda: prometheus.total(f"sum({CALLS})") - before >= len(whole), 20)
+    assert eventually(lambda: prometheus.total(f"sum({CALLS})") - before >= len(whole), 60)
     counted = prometheus.total(f"sum({CALLS})") - before
     assert len(whole) <= counted <= len(upstream.seen) - seen_before
     course = prometheus.course(f"sum({CALLS})", since_s)

@@ -89,7 +89,7 @@ class Collector:
             found.setdefault(span.trace_id, []).append(span)
         return found
 
-    def wait_for(self, name: str, count: int = 1, within_s: float = 10.0) -> list[GotSpan]:
+    def wait_for(self, name: str, count: int = 1, within_s: float = 30.0) -> list[GotSpan]:
         """The spans of a name, once so many came; fails when they do not."""
 
         def named() -> list[GotSpan]:
@@ -199,7 +199,7 @@ def running_collector(port: int = 0) -> Iterator[Collector]:
             yield collector
         finally:
             server.shutdown()
-            thread.join(5)
+            thread.join(30)
 
 
 @contextmanager
@@ -220,4 +220,4 @@ def running_grpc_collector() -> Iterator[Collector]:
     try:
         yield collector
     finally:
-        server.stop(None).wait(5)
+        server.stop(None).wait(30)

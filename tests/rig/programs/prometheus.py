@@ -33,7 +33,7 @@ class Prometheus:
     """A server that scrapes one gateway."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, trust_env=False, timeout=10)
+        self._client = httpx.Client(base_url=url, trust_env=False, timeout=30)
 
     def ask(self, query: str) -> dict[tuple[str, ...], float]:
         """The newest values of a query, by the values of their labels, in the order of the labels' names."""
@@ -57,7 +57,7 @@ class Prometheus:
         [found] = self._get("query_range", query=query, start=since_s, end=time.time(), step=0.2)
         return [float(value) for _, value in found["values"]]
 
-    def becomes(self, query: str, value: float, within_s: float = 20.0) -> None:
+    def becomes(self, query: str, value: float, within_s: float = 60.0) -> None:
         """Wait until a query has a value; fail when it does not."""
         assert eventually(lambda: self.total(query) == value, within_s), (query, self.ask(query), value)
 

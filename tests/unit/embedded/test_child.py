@@ -21,7 +21,7 @@ def test_a_child_runs_its_command_with_its_environment_and_output_to_the_log(tmp
     code = "import os, sys; print(os.environ['NAME'], file=sys.stderr); sys.exit(7)"
     with log.open("wb") as out:
         child = start_child([sys.executable, "-c", code], env={"NAME": "value"}, log=out)
-    assert child.wait(10) == 7
+    assert child.wait(60) == 7
     assert log.read_text() == "value\n"
 
 
@@ -34,21 +34,21 @@ def test_a_child_gets_the_descriptors_it_is_passed(tmp_path: Path) -> None:
     os.close(writer)
     assert os.read(reader, 100) == b"hello"
     os.close(reader)
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
 
 
 def test_a_child_leads_its_own_process_group(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as out:
         child = start_child([sys.executable, "-c", "import os; print(os.getpgrp() == os.getpid())"], log=out)
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
     assert log.read_text() == "True\n"
 
 
 def test_a_command_that_does_not_exist_ends_with_127(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as out:
-        assert start_child(["/no/such/command"], log=out).wait(10) == 127
+        assert start_child(["/no/such/command"], log=out).wait(60) == 127
     assert "/no/such/command" in log.read_text()
 
 

@@ -84,11 +84,14 @@ def test_it_is_ready_when_it_answers_and_says_what_it_does_until_then(odd: Odd) 
     assert odd.state() == (False, "not started")
     odd.start()
     said: list[str] = []
-    with pytest.raises(TimeoutError, match=r"^a child is not ready after 1.2 s: starting$"):
-        odd.wait_ready(1.2, said.append)
+    for _ in range(5):
+        with pytest.raises(TimeoutError, match=r"^a child is not ready after 1.2 s: starting$"):
+            odd.wait_ready(1.2, said.append)
+        if said:  # on a busy machine the end may come before the second that was waited for
+            break
     assert said == ["starting"]
     odd.is_well = True
-    odd.wait_ready(5)
+    odd.wait_ready(30)
     is_ready, text = odd.state()
     assert is_ready
     assert is_alive(int(text.removeprefix("ready, process ")))
@@ -99,7 +102,7 @@ def test_it_is_ready_when_it_answers_and_says_what_it_does_until_then(odd: Odd) 
 def test_what_runs_elsewhere_is_used_and_taken_over_from(odd: Odd, tmp_path: Path) -> None:
     odd.is_well, odd.other = True, "the other one"
     odd.start()
-    odd.wait_ready(5)
+    odd.wait_ready(30)
     assert odd.state() == (True, "ready, the other one")
     assert not pids(tmp_path / "pids")
     odd.other = None
@@ -114,7 +117,7 @@ def test_a_superfluous_one_leaves_its_work_to_the_other_without_a_word(
     keeper.start()
     assert eventually(lambda: len(pids(tries)) >= 2)
     keeper.other = "the other one"
-    keeper.wait_ready(5)
+    keeper.wait_ready(30)
     keeper.stop()
     assert not caplog.text
 

@@ -29,7 +29,7 @@ def test_a_text_has_its_tokens_however_long_it_is(tmp_path: Path, text: str, tok
 
 
 def test_many_may_unpack_the_vocabulary_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    all_have_it = Barrier(AT_ONCE, timeout=20)
+    all_have_it = Barrier(AT_ONCE, timeout=60)
     decompress = tokenizer.gzip.decompress
 
     def decompress_together(packed: bytes) -> bytes:

@@ -206,7 +206,7 @@ def test_following_survives_the_store_and_logs_each_change_of_state_once(
         states = []
         for down in (False, True, False):
             store.down, asked = down, store.asked
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while store.asked < asked + 5:
                     await asyncio.sleep(0.001)
             states.append(known.state()[0])

@@ -254,7 +254,7 @@ def test_whatever_happens_no_more_fail_than_may_and_nobody_waits_for_ever(steps:
             for end in open_:
                 end.set_result(False)
             await settle()
-        outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 1)
+        outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
         expected = (QuotaExceeded, StoreDown, asyncio.CancelledError)
         assert all(outcome is None or isinstance(outcome, expected) for outcome in outcomes)
 

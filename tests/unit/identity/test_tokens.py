@@ -75,7 +75,7 @@ class KeyPages(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
-        self.server.gate.wait(10)
+        self.server.gate.wait(30)
         page = {"keys": self.server.keys} if self.path == "/keys" else self.server.discovery
         body = self.server.body if self.server.body is not None else json.dumps(page).encode()
         self.send_response(self.server.status)
@@ -123,7 +123,7 @@ def issuer(server: KeyServer, **fields: object) -> SimpleNamespace:
 
 def verifier(server: KeyServer, **fields: object) -> TokenVerifier:
     return TokenVerifier(
-        [issuer(server, **fields)], TENANTS, lambda: httpx.AsyncClient(timeout=3, trust_env=False)
+        [issuer(server, **fields)], TENANTS, lambda: httpx.AsyncClient(timeout=30, trust_env=False)
     )
 
 
@@ -440,7 +440,7 @@ def test_following_fetches_at_the_start(server: KeyServer) -> None:
 
     async def follow() -> None:
         following = asyncio.create_task(checked.follow())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not checked.state()[0]:
                 await asyncio.sleep(0.001)
         following.cancel()
@@ -466,7 +466,7 @@ def test_each_audience_of_one_issuer_may_have_its_own_rules(server: KeyServer) -
     both = TokenVerifier(
         [issuer(server), issuer(server, audience="batch", tenant_claim="team")],
         TENANTS,
-        lambda: httpx.AsyncClient(timeout=3, trust_env=False),
+        lambda: httpx.AsyncClient(timeout=30, trust_env=False),
     )
     assert identify(both, token(server, aud="batch", tenant=None, team="acme")).tenant == "acme"
     assert identify(both, token(server, aud="forebay", tenant=None, team="acme")) is None

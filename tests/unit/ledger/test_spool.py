@@ -32,7 +32,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < deadline_s
         time.sleep(0.005)

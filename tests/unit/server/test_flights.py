@@ -36,7 +36,7 @@ def test_the_end_of_the_last_call_is_awaited() -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         flights.end(two)
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 30)
 
     asyncio.run(scene())
 

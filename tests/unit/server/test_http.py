@@ -18,7 +18,7 @@ async def app(scope: object, receive: object, send: object) -> None:
 def test_a_listening_socket_takes_connections_and_can_be_bound_again() -> None:
     with listen("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port), timeout=2), sock.accept()[0]:
+        with socket.create_connection(("127.0.0.1", port), timeout=30), sock.accept()[0]:
             pass
     with listen("127.0.0.1", port) as again:
         assert again.getsockname()[1] == port

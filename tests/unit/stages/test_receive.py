@@ -14,6 +14,7 @@ from typing import Any
 import brotli
 import pytest
 from backports import zstd
+from unit.upstream import skipping
 
 from gateway.errors import BadRequest, ClientGone, GatewayError, ReadTimeout, TooLarge
 from gateway.exchange import Arrival, Flight
@@ -52,9 +53,10 @@ def received(*messages: dict[str, Any], headers: dict[str, str] | None = None) -
 
     async def scene() -> bytes:
         arrival = Arrival("call_1", "chat", headers or {}, Flight(lambda: None), next_message, never)
-        return await asyncio.wait_for(receive(arrival, INTAKE), 1)
+        return await asyncio.wait_for(receive(arrival, INTAKE), 30)
 
-    return asyncio.run(scene())
+    # What is unfolded may be in a thread, for which a clock that jumps does not wait.
+    return asyncio.run(scene()) if headers and "content-encoding" in headers else skipping.run(scene())
 
 
 async def never(_reply: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import hiredis
 import pytest
+from unit.upstream import skipping
 
 from gateway.stores.redis_link import Link, LinkLost, Refused
 
@@ -41,7 +42,7 @@ def run(scene: Callable[[], Awaitable[None]]) -> None:
     async def played() -> None:
         await scene()
 
-    asyncio.run(played())
+    skipping.run(played())
 
 
 def test_commands_of_one_turn_share_a_write_and_answers_come_in_their_order() -> None:

@@ -342,7 +342,7 @@ trouble = Trouble("breaker_open", "gpu/m", "it is open")
 asyncio.run(Alarms(Board(Path({str(folder)!r})), hear).look([trouble]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (killed.returncode, killed.stdout) == (-9, "breaker_open\n"), killed.stderr
     after = Worker(folder, Clock())
     after.sees(OPEN)

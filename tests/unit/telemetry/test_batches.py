@@ -41,7 +41,7 @@ def test_a_failure_costs_its_batch_and_not_the_next(caplog: pytest.LogCaptureFix
 
     batches: Batches[int] = Batches("test", write)
     batches.put(1)
-    assert failed.wait(5)
+    assert failed.wait(30)
     batches.put(2)
     batches.close()
     assert written == [2]
@@ -54,12 +54,12 @@ def test_the_oldest_of_too_many_are_lost_and_counted() -> None:
 
     def write(entries: Sequence[int]) -> None:
         stuck.set()
-        assert free.wait(10)
+        assert free.wait(30)
         written.extend(entries)
 
     batches: Batches[int] = Batches("test", write, most=3)
     batches.put(0)
-    assert stuck.wait(5)
+    assert stuck.wait(30)
     for number in range(1, 11):
         batches.put(number)
     assert (list(batches.waiting), batches.lost) == ([8, 9, 10], 7)

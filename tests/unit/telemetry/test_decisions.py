@@ -137,12 +137,12 @@ def test_whoever_writes_never_waits(tmp_path: Path) -> None:
 
     def stuck(ended: Record, ended_s: float, unix_s: float) -> bytes:
         entered.set()
-        assert free.wait(10)
+        assert free.wait(30)
         return by_id(ended, ended_s, unix_s)
 
     log = DecisionLog(tmp_path, stuck)
     log.write(record("call_0"), 5.0)
-    assert entered.wait(5)
+    assert entered.wait(30)
     for i in range(1, 5000):
         log.write(record(f"call_{i}"), 5.0)
     free.set()

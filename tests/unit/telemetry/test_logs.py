@@ -249,7 +249,7 @@ def test_a_pipe_that_nobody_reads_stalls_nobody_and_costs_the_oldest_lines(
     assert eventually(lambda: not waiting)  # the thread has it, and stands in the pipe
     for number in range(500):
         log.warning("line %d", number)
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 30  # whoever waited for the pipe would wait for ever
 
     text = bytearray()
 

@@ -73,7 +73,7 @@ async def following(tally: Tally, *, waits: bool = False) -> AsyncIterator[Told]
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.005)
 

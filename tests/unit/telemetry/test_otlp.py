@@ -37,9 +37,9 @@ def answering_http(answer: bytes, kind: str = PROTOBUF) -> Iterator[Receiver]:
     with HTTPServer(("127.0.0.1", 0), Taker) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        yield Receiver(f"http://127.0.0.1:{server.server_address[1]}", timeout_s=5)
+        yield Receiver(f"http://127.0.0.1:{server.server_address[1]}", timeout_s=30)
         server.shutdown()
-        thread.join(5)
+        thread.join(30)
 
 
 @contextmanager
@@ -51,8 +51,8 @@ def answering_grpc(answer: bytes) -> Iterator[Receiver]:
     server = grpc.server(ThreadPoolExecutor(max_workers=1), handlers=(Answering(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    yield Receiver(f"http://127.0.0.1:{port}", "grpc", timeout_s=5)
-    server.stop(None).wait(5)
+    yield Receiver(f"http://127.0.0.1:{port}", "grpc", timeout_s=30)
+    server.stop(None).wait(30)
 
 
 def posted(receiver: Receiver, signal: Signal) -> Answer:

@@ -209,7 +209,7 @@ def test_numbers_are_sent_over_grpc_and_what_is_rejected_of_them_is_told_once(
             assert eventually(lambda: len(caplog.records) >= 2, 20)
     finally:
         push.close()
-        server.stop(None).wait(5)
+        server.stop(None).wait(30)
     request, headers = got[0]
     assert "forebay_calls" in {metric.name for metric in metrics_of(request)}
     assert headers["x-token"] == "t"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -22,9 +22,9 @@ def test_a_pattern_without_a_problem_is_compiled(text):
 
 def test_a_pattern_that_makes_others_backtrack_for_ever_is_quick():
     pattern = AnyOf(["(a+)+$", "(a|a)*b", "(.*)*x"])
-    began_s = perf_counter()
+    began_s = process_time()
     assert not pattern.found_in(b"a" * 50_000 + b"!")
-    assert perf_counter() - began_s < 1
+    assert process_time() - began_s < 1
 
 
 def test_patterns_that_cannot_be_joined_are_searched_one_by_one():

@@ -155,7 +155,7 @@ def test_until_there_is_a_token_a_call_is_refused_and_then_it_is_shown(
     async def follow() -> None:
         assert way.follow is not None
         following = asyncio.create_task(way.follow())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 await asyncio.sleep(0)
                 try:

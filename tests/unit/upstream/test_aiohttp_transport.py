@@ -58,14 +58,14 @@ def talk_to(host: Host, scene: Callable[[Callable[..., Awaitable[bytes]]], Await
 
         async def told(body: bytes = b"{}", **headers: str) -> bytes:
             asked = Request(f"http://127.0.0.1:{port}/v1/x?a=%2F#part", headers, body)
-            answer = await transport.send(asked, Timeouts(first_byte_s=5), Attempt("here", "m", 0.0))
+            answer = await transport.send(asked, Timeouts(first_byte_s=30), Attempt("here", "m", 0.0))
             try:
                 return await answer.read(100)
             finally:
                 answer.close()
 
         try:
-            await asyncio.wait_for(scene(told), 15)
+            await asyncio.wait_for(scene(told), 60)
         finally:
             host.is_over.set()
             await transport.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from unit.upstream import skipping
 
 from gateway.errors import Broken, Failed, TimedOut
 from gateway.exchange import Timeouts
@@ -41,7 +42,7 @@ class Body:
 
 
 def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    skipping.run(asyncio.wait_for(scene(), 10))
 
 
 def test_pieces_come_as_they_are_and_then_the_end() -> None:

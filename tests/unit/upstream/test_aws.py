@@ -281,7 +281,7 @@ def test_the_event_loop_goes_on_while_credentials_are_looked_for(monkeypatch: py
     gate = threading.Event()
 
     def search(_self: Any) -> Credentials:
-        gate.wait(10)
+        gate.wait(30)
         return Credentials(KEY, SECRET)
 
     async def looked_for() -> str:

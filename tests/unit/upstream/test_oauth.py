@@ -361,7 +361,7 @@ def test_following_renews_again_and_again_until_it_is_cancelled(
             return False
 
         monkeypatch.setattr(oauth, "_happens", counted)
-        await asyncio.wait_for(enough.wait(), 10)
+        await asyncio.wait_for(enough.wait(), 30)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -413,7 +413,7 @@ def test_tokens_that_are_refused_one_after_the_other_are_asked_for_more_and_more
         monkeypatch.setattr(oauth, "_happens", refused)
         task = asyncio.create_task(source.follow())
         monkeypatch.setattr(oauth.asyncio, "sleep", noted)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(pauses_s) < 7:
                 await sleep(0)
         task.cancel()
@@ -423,7 +423,7 @@ def test_tokens_that_are_refused_one_after_the_other_are_asked_for_more_and_more
 
 
 async def shown_by(source: TokenSource) -> Credential:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 return source.next()

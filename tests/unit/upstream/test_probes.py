@@ -82,12 +82,12 @@ def test_what_is_not_to_be_probed_or_has_no_address_is_not() -> None:
     assert probe_of(settings(provider="scripted", base_url="")) is None
 
 
-def heard(answer: Answer, upstream: Upstream, timeout_s: float = 5.0) -> str:
+def heard(answer: Answer, upstream: Upstream, timeout_s: float = 30.0) -> str:
     upstream.answer_with(answer)
     return reached(f"http://127.0.0.1:{upstream.port}/health", timeout_s)
 
 
-def reached(url: str, timeout_s: float = 5.0) -> str:
+def reached(url: str, timeout_s: float = 30.0) -> str:
     async def once() -> str:
         async with httpx.AsyncClient(trust_env=False) as client:
             return await ask(client, Probe("b", url, ProbeSpec(timeout_s=timeout_s)))

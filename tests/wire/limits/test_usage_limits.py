@@ -58,7 +58,7 @@ def forebay(folder: Path, command: str, *arguments: str, status: int = 0) -> str
     places = ["--config", str(folder), "--state", str(folder / "state")]
     argv = [sys.executable, "-m", "gateway", command, *places, *arguments]
     done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=30, env=os.environ | SECRETS, check=False
+        argv, capture_output=True, text=True, timeout=60, env=os.environ | SECRETS, check=False
     )
     assert done.returncode == status, done.stderr
     return done.stdout if status == 0 else done.stderr

@@ -42,7 +42,7 @@ def becomes(gateway: Gateway, wanted: Callable[[float], bool], name: str, **labe
         found = value(gateway, name, **labels)
         return found is not None and wanted(found)
 
-    assert eventually(holds, 20), (name, labels, value(gateway, name, **labels))
+    assert eventually(holds, 30), (name, labels, value(gateway, name, **labels))
 
 
 def routing(upstream: Upstream, **changes: Any) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def test_each_worker_sends_its_own_numbers_to_the_receiver(tmp_path: Path) -> No
             for _ in range(20):
                 with gateway.client() as client:
                     assert client.post(PATH, json=ASKED | {"model": "fast"}).status_code == 200
-            assert eventually(lambda: sent() == 20, 20), sent()
+            assert eventually(lambda: sent() == 20, 30), sent()
             assert eventually(lambda: len(processes()) == 2, 60), processes()
         assert KEY not in str(collector.metrics)
 
@@ -209,7 +209,7 @@ def test_the_environment_names_the_receiver_of_both_signals_and_their_headers(
         ) as gateway:
             with gateway.client() as client:
                 assert client.post(PATH, json=ASKED | {"model": "fast"}).status_code == 200
-            assert eventually(lambda: collector.spans and collector.metrics, 20)
+            assert eventually(lambda: collector.spans and collector.metrics, 30)
         said = [(one.get("authorization"), one.get("x-team")) for one in collector.headers]
         assert set(said) == {("Bearer t,u==", "core")}
 

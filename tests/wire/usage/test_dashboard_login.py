@@ -47,13 +47,13 @@ class Place:
 
     def browser(self) -> httpx.Client:
         """A browser with no key, that keeps its cookies."""
-        return httpx.Client(base_url=self.gateway.url, headers=BROWSER, timeout=20, trust_env=False)
+        return httpx.Client(base_url=self.gateway.url, headers=BROWSER, timeout=30, trust_env=False)
 
     def forebay(self, *arguments: str) -> str:
         places = ["--config", str(self.folder), "--state", str(self.folder / "state")]
         argv = [sys.executable, "-m", "gateway", "keys", *places, *arguments]
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=30, env=os.environ | SECRETS, check=False
+            argv, capture_output=True, text=True, timeout=60, env=os.environ | SECRETS, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -195,7 +195,7 @@ def test_no_key_reaches_the_log(place: Place) -> None:
 )
 def test_no_path_leads_out_of_the_assets(place: Place, path: str) -> None:
     host, port = place.gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as sock:  # a client would tidy the path
+    with socket.create_connection((host, int(port)), timeout=30) as sock:  # a client would tidy the path
         head = f"GET /dashboard/assets/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
         sock.sendall(head.encode())
         assert sock.makefile("rb").readline().split()[1] == b"404"
@@ -220,7 +220,7 @@ LOGIN = (
 
 def connect(place: Place, data: bytes) -> socket.socket:
     host, port = place.gateway.url.removeprefix("http://").split(":")
-    sock = socket.create_connection((host, int(port)), timeout=10)
+    sock = socket.create_connection((host, int(port)), timeout=30)
     sock.sendall(data)
     return sock
 

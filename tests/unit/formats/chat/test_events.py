@@ -338,9 +338,9 @@ def test_nothing_is_read_after_the_end() -> None:
 def test_time_is_linear_in_the_length_of_the_stream(delta: Any) -> None:
     def seconds(count: int) -> float:
         body = chunk(delta) * count
-        start = time.perf_counter()
+        start = time.process_time()
         read(body)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(500)
     assert min(seconds(8_000) for _ in range(3)) < 40 * min(seconds(1_000) for _ in range(3))

@@ -177,10 +177,10 @@ def test_a_form_has_a_limit_of_fields() -> None:
     ],
 )
 def test_reading_is_linear_in_the_length(body: bytes) -> None:
-    started_s = time.monotonic()
+    started_s = time.process_time()
     with pytest.raises(BadRequest):
         decode_form(body, TYPE)
-    assert time.monotonic() - started_s < 3
+    assert time.process_time() - started_s < 3
 
 
 @pytest.mark.parametrize(

@@ -271,9 +271,9 @@ def test_the_time_is_linear_in_the_length() -> None:
     items = [added(CALL | {"id": f"fc_{i}"}, i) for i in range(many)]
     texts = [delta("output_text", "x", output_index=many, content_index=i) for i in range(many)]
     whole = done(MESSAGE | {"content": [WORDS] * many}, many)
-    started = time.monotonic()
+    started = time.process_time()
     events = read(sse(CREATED, *items, *texts, whole, COMPLETED))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     written = CODEC.stream_encoder(HEADING).encode(events)
     assert sum(isinstance(event, Opened) for event in read(written, 10_000_000)) == 2 * many
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
