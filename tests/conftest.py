@@ -41,7 +41,7 @@ def gateway(shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory)
     named = {"backend": "fake", "model": "gpt-4o-mini"}
     routing = {
         "server": {"drain_s": 2, "max_body_bytes": MAX_BODY_BYTES, "header_timeout_s": 3},
-        "timeouts": {"connect_s": 2, "first_byte_s": 10, "gap_s": 10, "total_s": 30},
+        "timeouts": {"connect_s": 10, "first_byte_s": 10, "gap_s": 10, "total_s": 30},
         "breaker": PATIENT,
         "backends": {"fake": fake},
         "routes": {

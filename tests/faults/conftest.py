@@ -21,6 +21,5 @@ def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture
 def place(shared_place: Place) -> Place:
     """Upstreams that fail by name, one that is well, and the gateway; nothing of them seen yet."""
-    shared_place.faulty.seen.clear()
-    shared_place.well.seen.clear()
+    shared_place.forget()
     return shared_place

@@ -1,7 +1,8 @@
 """A trivial application behind the gateway's server, as a process, for test_server_edge.py.
 
 `edge_server.py SETTINGS_JSON` serves on a free port and prints what happens, a word and details a line.
-`edge_server.py SETTINGS_JSON WORKERS` does so with a supervisor and that many workers.
+`edge_server.py SETTINGS_JSON WORKERS` does so with a supervisor and that many workers. Beside the server's
+settings there may be a `fresh_grace_s`, in the place of the server's own constant.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -17,6 +19,7 @@ from typing import Any
 import msgspec
 import uvloop
 
+from gateway.server import connection
 from gateway.server.connection import DISCONNECT
 from gateway.server.http import ServerSettings, Turns, listen, serve
 from gateway.server.supervisor import supervise
@@ -24,6 +27,7 @@ from gateway.server.supervisor import supervise
 CHUNK = b"x" * 65536
 FLOOD_CHUNKS = 2048
 expired: list[asyncio.Event] = []
+finished: list[asyncio.Event] = []
 sent_bytes = [0]
 heads: list[list[tuple[bytes, bytes]]] = []
 """Of the requests to /lines."""
@@ -46,6 +50,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 async def lifespan(receive: Any, send: Any) -> None:
     await receive()
     expired.append(asyncio.Event())
+    finished.append(asyncio.Event())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, finished[0].set)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     say("closed")
@@ -83,9 +89,9 @@ async def lines(receive: Any, send: Any) -> None:
 
 
 async def stream(_receive: Any, send: Any) -> None:
-    """About a second of stream, whole or ended by the expiry."""
+    """A stream until SIGUSR1 says that it is whole, or the expiry ends it."""
     await begin(send)
-    for _ in range(10):
+    while not finished[0].is_set():
         try:
             await asyncio.wait_for(expired[0].wait(), 0.1)
         except TimeoutError:
@@ -117,7 +123,7 @@ async def sent(_receive: Any, send: Any) -> None:
 async def block(_receive: Any, send: Any) -> None:
     """A loop that is stuck."""
     say("blocked")
-    time.sleep(30)
+    time.sleep(60)
 
 
 PATHS = {
@@ -137,8 +143,14 @@ def expire() -> None:
     expired[0].set()
 
 
+def limits_of(settings: str) -> ServerSettings:
+    given = msgspec.json.decode(settings, type=dict[str, Any])
+    connection.FRESH_GRACE_S = given.pop("fresh_grace_s", connection.FRESH_GRACE_S)
+    return msgspec.convert(given, ServerSettings)
+
+
 def work(settings: str, sock: socket.socket) -> int:
-    limits = msgspec.json.decode(settings, type=ServerSettings)
+    limits = limits_of(settings)
     return uvloop.run(serve(app, limits, sock, Turns(lambda: say("ready"), lambda: say("drain"), expire)))
 
 
@@ -151,7 +163,7 @@ def main() -> int:
     say("port", sock.getsockname()[1])
     if not rest:
         return work(settings, sock)
-    limits = msgspec.json.decode(settings, type=ServerSettings)
+    limits = limits_of(settings)
     worker = [sys.executable, __file__, settings, "worker", str(sock.fileno())]
     return supervise(lambda index: [*worker, str(index)], int(rest[0]), sock, limits.drain_s)
 

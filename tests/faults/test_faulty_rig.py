@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -16,7 +16,7 @@ from rig.faults.doors import Authority
 from rig.faults.fault import Answered, Breaks, Fault
 from rig.faults.hearing import Heard, Listener
 from rig.faults.verdicts import check
-from rig.faults.wire import BEGUN_TEXT, TEXT
+from rig.faults.wire import BEGUN_TEXT, HEARD, TEXT
 from rig.gateway import SECRETS
 from rig.script import Answer
 from rig.sse import split_events
@@ -28,7 +28,9 @@ REQUEST = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n"
     b"content-length: %d\r\n\r\n%b"
 )
-PATIENCE_S = 0.3
+SILENCE_S = 0.3
+"""So long nothing has to come where nothing is to come; what is to come may take longer."""
+PATIENCE_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +47,25 @@ def playing(upstream: Upstream, fault: Fault, *, stream: bool) -> Upstream:
     return upstream
 
 
-def received(port: int, request: bytes) -> tuple[bytes, str]:
-    """All that comes for a request, and how it ends: closed, reset, or silent for a while."""
+Begins = Callable[[bytes], bool]
+
+
+def never(_: bytes) -> bool:
+    return False
+
+
+def received(port: int, request: bytes, is_silent_after: Begins = never) -> tuple[bytes, str]:
+    """All that comes for a request, and how it ends: closed, reset, or silent for a while after this."""
     data = b""
+    HEARD.clear()
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
             connection.sendall(request)
+            connection.settimeout(SILENCE_S if is_silent_after(data) else PATIENCE_S)
             while piece := connection.recv(1 << 16):
                 data += piece
+                HEARD.extend(piece)
+                connection.settimeout(SILENCE_S if is_silent_after(data) else PATIENCE_S)
     except TimeoutError:
         return data, "silent"
     except OSError:
@@ -60,11 +73,13 @@ def received(port: int, request: bytes) -> tuple[bytes, str]:
     return data, "closed"
 
 
-def posted(upstream: Upstream, fault: str, *, stream: bool) -> tuple[bytes, str]:
+def posted(
+    upstream: Upstream, fault: str, is_silent_after: Begins = never, *, stream: bool
+) -> tuple[bytes, str]:
     body = json.dumps({"model": "m", "stream": stream}).encode()
     secret = SECRETS["RIG_KEY_1"].encode()
     request = REQUEST % (secret, len(body), body)
-    return received(playing(upstream, FAULTS[fault], stream=stream).port, request)
+    return received(playing(upstream, FAULTS[fault], stream=stream).port, request, is_silent_after)
 
 
 ENDS = {
@@ -79,7 +94,9 @@ ENDS = {
 
 @pytest.mark.parametrize("fault", ENDS)
 def test_a_fault_before_the_head(faulty: Upstream, fault: str) -> None:
-    assert posted(faulty, fault, stream=False) == ENDS[fault]
+    said, end = ENDS[fault]
+    silent = end == "silent"
+    assert posted(faulty, fault, lambda data: silent and data == said, stream=False) == ENDS[fault]
 
 
 TAILS = {
@@ -99,8 +116,9 @@ TAILS = {
 
 @pytest.mark.parametrize("fault", TAILS)
 def test_a_fault_after_the_head(faulty: Upstream, fault: str) -> None:
-    data, end = posted(faulty, fault, stream=True)
     tail, expected_end = TAILS[fault]
+    silent = expected_end == "silent"
+    data, end = posted(faulty, fault, lambda data: silent and data.endswith(tail), stream=True)
     assert data.startswith(b"HTTP/1.1 200 ")
     assert data.endswith(tail), data[-80:]
     assert end == expected_end
@@ -108,7 +126,7 @@ def test_a_fault_after_the_head(faulty: Upstream, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", ["dribbles_its_head", "dribbles_its_body"])
 def test_a_dribble_is_never_silent_for_long_and_never_done(faulty: Upstream, fault: str) -> None:
-    data, end = posted(faulty, fault, stream=False)
+    data, end = posted(faulty, fault, lambda data: b"HTTP/1.1 200" in data, stream=False)
     assert b"HTTP/1.1 200" in data
     assert end == "silent"
     assert not data.endswith(b"}")
@@ -155,14 +173,15 @@ def port_of(url: str) -> int:
 )
 def test_a_door_greets(doors: dict[str, str], door: str, expected: tuple[bytes, str]) -> None:
     request = b"" if door.endswith("at_once") else b"\x16\x03\x01"
-    assert received(port_of(doors[door]), request) == expected
+    silent = expected[1] == "silent"
+    assert received(port_of(doors[door]), request, lambda _: silent) == expected
 
 
 def test_nobody_is_there(doors: dict[str, str]) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port_of(doors["refused"])), timeout=PATIENCE_S)
     with pytest.raises(TimeoutError):
-        socket.create_connection(("127.0.0.1", port_of(doors["never_accepts"])), timeout=PATIENCE_S)
+        socket.create_connection(("127.0.0.1", port_of(doors["never_accepts"])), timeout=SILENCE_S)
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo(httpx.URL(doors["unknown_name"]).host, 80)
 
@@ -170,7 +189,7 @@ def test_nobody_is_there(doors: dict[str, str]) -> None:
 def handshake(url: str, trusted: Path) -> None:
     context = ssl.create_default_context(cafile=trusted)
     with (
-        socket.create_connection(("127.0.0.1", port_of(url)), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port_of(url)), timeout=PATIENCE_S) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1"),
     ):
         pass

@@ -33,8 +33,10 @@ from rig.site import (
 )
 from rig.upstream import Seen
 
-GONE_WITHIN_S = 1.0
-"""A hard bound for a loaded machine; what was measured is printed."""
+LATE_S = 60
+"""The limits of upstreams where something else is to end a call."""
+SOON_S = 15.0
+"""A hard bound for a loaded machine, far from `LATE_S`; what was measured is printed."""
 
 stream_and_whole = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
@@ -46,7 +48,7 @@ def raw_request(gateway: Gateway, body: dict[str, Any]) -> socket.socket:
     """A connection of its own, with the request sent and nothing read."""
     content = json.dumps(CHAT | body).encode()
     host, port = gateway.url.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection = socket.create_connection((host, int(port)), timeout=30)
     headers = f"host: {host}\r\nauthorization: Bearer {KEY}\r\ncontent-length: {len(content)}"
     connection.sendall(f"POST {PATH} HTTP/1.1\r\n{headers}\r\n\r\n".encode() + content)
     return connection
@@ -55,13 +57,27 @@ def raw_request(gateway: Gateway, body: dict[str, Any]) -> socket.socket:
 POINTS: dict[str, list[Step]] = {"before the head": [], "in the answer": [*BEGUN]}
 
 
+@pytest.fixture(scope="module")
+def shared_patient_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    timeouts = {"first_byte_s": LATE_S, "gap_s": LATE_S}
+    with running_site(tmp_path_factory.mktemp("patient") / "config", timeouts=timeouts) as site:
+        yield site
+
+
+@pytest.fixture
+def patient_site(shared_patient_site: Site) -> Site:
+    """A site whose upstreams may take their time."""
+    shared_patient_site.reset()
+    return shared_patient_site
+
+
 @stream_and_whole
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_client_that_leaves_ends_the_upstreams_work(
-    site: Site, *, point: str, how: str, stream: bool
+    patient_site: Site, *, point: str, how: str, stream: bool
 ) -> None:
-    pieces = POINTS[point]
+    site, pieces = patient_site, POINTS[point]
     if pieces:
         site.first.answer_with(
             Answer(
@@ -78,10 +94,10 @@ def test_a_client_that_leaves_ends_the_upstreams_work(
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         left_s = time.monotonic()
     seen = site.first.only_request()
-    assert seen.lost.wait(GONE_WITHIN_S)
+    assert seen.lost.wait(SOON_S)
     assert seen.lost_s is not None
     print(f"{point}, {how}: the upstream was left after {(seen.lost_s - left_s) * 1000:.1f} ms")
-    assert seen.lost_s - left_s < min(GONE_WITHIN_S, TIMEOUTS["gap_s"])
+    assert seen.lost_s - left_s < SOON_S
     assert site.second.seen == []
 
 
@@ -90,7 +106,7 @@ def test_a_slow_client_slows_the_upstream_down(tmp_path: Path) -> None:
 
     A site of its own: what another test's client left behind may be counted just now, which takes memory.
     """
-    with running_site(tmp_path / "slow") as site:
+    with running_site(tmp_path / "slow", timeouts=TIMEOUTS | {"total_s": 2 * LATE_S}) as site:
         check_that_a_slow_client_slows_the_upstream_down(site)
 
 
@@ -111,12 +127,12 @@ def check_that_a_slow_client_slows_the_upstream_down(site: Site) -> None:
             piece = connection.recv(1 << 20)
             assert piece, "the stream ended"
             read_bytes += len(piece)
-    assert seen.lost.wait(GONE_WITHIN_S)
+    assert seen.lost.wait(SOON_S)
 
 
 def settled(measure: Callable[[], int], for_s: float) -> int:
-    """Wait until a number has not grown for a while; fails when it still grows after 20 s."""
-    deadline_s = time.monotonic() + 20
+    """Wait until a number has not grown for a while; fails when it still grows after 40 s."""
+    deadline_s = time.monotonic() + 40
     value, since_s = measure(), time.monotonic()
     while time.monotonic() - since_s < for_s:
         assert time.monotonic() < deadline_s, f"still growing: {value}"
@@ -131,15 +147,20 @@ def settled(measure: Callable[[], int], for_s: float) -> int:
 
 @pytest.fixture
 def stopping_site(tmp_path: Path) -> Iterator[Site]:
-    """A site of its own and in no hurry, for tests that end it."""
-    with running_site(tmp_path / "stopping", timeouts={"first_byte_s": 20, "gap_s": 20}) as site:
+    """A site of its own, whose upstreams may take their time, for tests that end it."""
+    with running_site(tmp_path / "stopping", timeouts={"first_byte_s": LATE_S, "gap_s": LATE_S}) as site:
         yield site
 
 
 @stream_and_whole
-def test_a_call_may_finish_while_the_gateway_stops(stopping_site: Site, *, stream: bool) -> None:
+def test_a_call_may_finish_while_the_gateway_stops(tmp_path: Path, *, stream: bool) -> None:
+    timeouts = {"first_byte_s": LATE_S, "gap_s": LATE_S}
+    with running_site(tmp_path / "stopping", timeouts=timeouts, server={"drain_s": LATE_S}) as site:
+        check_that_a_call_may_finish(site, stream=stream)
+
+
+def check_that_a_call_may_finish(site: Site, *, stream: bool) -> None:
     gate = Gate()
-    site = stopping_site
     if stream:
         site.first.answer_with(events([*BEGUN, gate, *STREAM[3:]]))
     else:
@@ -164,18 +185,18 @@ def test_a_call_that_outlasts_the_drain_ends_with_an_error(stopping_site: Site, 
         started_s = time.monotonic()
         site.gateway.terminate()
         answer = read_to_end(connection)
-    assert time.monotonic() - started_s < SERVER["drain_s"] + 3
+    assert time.monotonic() - started_s < SERVER["drain_s"] + SOON_S
     assert b'"code":"shutting_down"' in answer
     assert b"[DONE]" not in answer
     assert answer.startswith(b"HTTP/1.1 200" if stream else b"HTTP/1.1 503")
     assert site.gateway.wait() == 0
-    assert site.first.only_request().lost.wait(GONE_WITHIN_S)
+    assert site.first.only_request().lost.wait(SOON_S)
 
 
 def refuses(gateway: Gateway) -> bool:
     """Say whether the gateway takes no new connection, or at least no new call."""
     try:
-        return httpx.get(f"{gateway.url}/readyz", trust_env=False).status_code == 503
+        return httpx.get(f"{gateway.url}/readyz", trust_env=False, timeout=30).status_code == 503
     except httpx.TransportError:
         return True
 

@@ -28,7 +28,9 @@ from rig.upstream import Seen, Upstream
 CALLS, CONNECTIONS = 20_000, 32
 RELOADS, WATCHED, BAD_EVERY = 100, 12, 20
 """How many edits, how many of them are left to be noticed, after how many comes a bad one."""
-LIVE_WITHIN_S = 1.0
+LIVE_WITHIN_S = 5.0
+"""The median, on a busy machine; an edit that nobody notices fails by itself, after `NOTICED_WITHIN_S`."""
+NOTICED_WITHIN_S = 30.0
 GROWN_BYTES = 30_000_000
 LETTERS = "ab"
 
@@ -118,7 +120,7 @@ class Place:
         """Edit, and wait until it is live."""
         written_s = time.monotonic()
         self.write(yaml.safe_dump(routing(letter, self.upstreams)), tell=tell)
-        assert eventually(lambda: self.serves() == letter, within_s=10), self.gateway.tail()
+        assert eventually(lambda: self.serves() == letter, NOTICED_WITHIN_S), self.gateway.tail()
         if not tell:
             self.live_s.append(time.monotonic() - written_s)
 
@@ -126,7 +128,7 @@ class Place:
         """Make an edit that cannot be used, and see that it is told and changes nothing."""
         before = self.serves()
         self.write('{"backends": {}, "rutes": {}}', tell=True)
-        assert eventually(lambda: "rutes" in self.detail(), within_s=10), self.detail()
+        assert eventually(lambda: "rutes" in self.detail(), NOTICED_WITHIN_S), self.detail()
         assert self.serves() == before
 
     def serves(self) -> str:

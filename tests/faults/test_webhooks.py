@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import msgspec
 import pytest
 from rig.script import Answer, Cut, Pause, forever, plain
 from rig.upstream import Upstream, refusing_port
@@ -14,7 +15,9 @@ from rig.upstream import Upstream, refusing_port
 from gateway.telemetry.webhooks import Waits, Webhooks, new_event, signature
 
 SECRET = "whsec-7Yx2"
-QUICK = Waits(first_s=0.01, longest_s=0.02, give_up_s=5.0, answer_s=0.3, last_s=0.5)
+QUICK = Waits(first_s=0.01, longest_s=0.02, give_up_s=60.0, answer_s=30.0, last_s=15.0)
+"""It tries again at once, and gives nothing up that a busy machine holds up."""
+HASTY = msgspec.structs.replace(QUICK, answer_s=0.3, last_s=0.5)
 WELL = plain({"ok": True})
 
 
@@ -25,8 +28,8 @@ def receiver() -> Iterator[Upstream]:
 
 
 @contextlib.asynccontextmanager
-async def following(url: str) -> AsyncIterator[Webhooks]:
-    webhooks = Webhooks(url, SECRET, QUICK)
+async def following(url: str, waits: Waits = QUICK) -> AsyncIterator[Webhooks]:
+    webhooks = Webhooks(url, SECRET, waits)
     task = asyncio.create_task(webhooks.follow())
     await asyncio.sleep(0)  # what has not begun cannot end in good order
     try:
@@ -37,35 +40,36 @@ async def following(url: str) -> AsyncIterator[Webhooks]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Answer(before=[Cut.FIN]),
-        Answer(before=[Cut.RESET]),
-        Answer(before=[Cut.HANG]),
-        Answer(before=[Pause(0.5)], steps=[b"late"]),
-        plain({}, 500),
-        plain({}, 429, headers=[("retry-after", "0")]),
-    ],
-    ids=["closed", "reset", "silent", "late", "failing", "busy"],
-)
-def test_what_fails_twice_arrives_at_last_signed_and_under_one_id(receiver: Upstream, fault: Answer) -> None:
+FAULTS = {
+    "closed": (Answer(before=[Cut.FIN]), QUICK),
+    "reset": (Answer(before=[Cut.RESET]), QUICK),
+    "silent": (Answer(before=[Cut.HANG]), HASTY),
+    "late": (Answer(before=[Pause(5)], steps=[b"late"]), HASTY),
+    "failing": (plain({}, 500), QUICK),
+    "busy": (plain({}, 429, headers=[("retry-after", "0")]), QUICK),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_fails_twice_arrives_at_last_signed_and_under_one_id(receiver: Upstream, name: str) -> None:
+    fault, waits = FAULTS[name]
     receiver.answer_in_turn(fault, fault, WELL)
     event = new_event("budget", {"rule": "acme-money", "level": 80})
 
     async def scene() -> int:
-        async with following(receiver.base_url) as webhooks:
+        async with following(receiver.base_url, waits) as webhooks:
             webhooks.send(event)
             await until(lambda: webhooks.sent == 1)
             return webhooks.failed
 
     assert asyncio.run(scene()) == 0
-    assert len(receiver.seen) == 3
+    # On a busy machine the good answer may be too late, too, for who waits so little.
+    assert len(receiver.seen) == 3 or (waits is HASTY and len(receiver.seen) > 3)
     for seen in receiver.seen:
         assert seen.json() == event
         assert seen.headers["x-forebay-event-id"] == event["id"]
@@ -88,21 +92,20 @@ def test_an_answer_without_an_end_is_not_read(receiver: Upstream) -> None:
 def test_nobody_waits_for_a_receiver_that_hangs_and_the_end_comes_in_time(receiver: Upstream) -> None:
     receiver.answer_with(Answer(before=[Cut.HANG]))
 
-    async def scene() -> tuple[Webhooks, float, float]:
+    async def scene() -> tuple[Webhooks, float]:
         loop = asyncio.get_running_loop()
-        async with following(receiver.base_url) as webhooks:
-            began_s = loop.time()
+        async with following(receiver.base_url, HASTY) as webhooks:
             for _ in range(1200):
                 webhooks.send(new_event("surge", {"tenant": "acme"}))
-            sent_s = loop.time() - began_s
+            assert receiver.connections == 0, "it was waited for the receiver"
             await until(lambda: bool(receiver.seen))
             began_s = loop.time()
-        return webhooks, sent_s, loop.time() - began_s
+        return webhooks, loop.time() - began_s
 
-    webhooks, sent_s, end_s = asyncio.run(scene())
+    webhooks, end_s = asyncio.run(scene())
     assert (webhooks.sent, webhooks.failed, webhooks.dropped) == (0, 1000, 200)
-    assert sent_s < 0.5
-    assert end_s < 2
+    # To wait for an answer to each takes more than a minute.
+    assert end_s < 15
 
 
 def test_what_waits_for_its_next_try_is_tried_once_more_at_the_end(receiver: Upstream) -> None:

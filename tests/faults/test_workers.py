@@ -20,7 +20,9 @@ from rig.script import plain
 from rig.upstream import Upstream
 
 WORKERS = 2
-REVOKED_WITHIN_S = 2.0
+QUIET_S = 2.0
+REVOKED_WITHIN_S = 10.0
+"""On a busy machine; a worker that does not hear of it takes the key for as long as anybody asks."""
 CALL = {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -32,7 +34,7 @@ def place(tmp_path: Path, upstream: Upstream) -> Iterator[tuple[Gateway, Path]]:
         "routes": {"fast": {"targets": [{"backend": "fake", "model": "gpt-4o-mini"}]}},
     }
     with running_gateway(tmp_path / "workers", routing, "--workers", str(WORKERS)) as gateway:
-        assert eventually(lambda: len(workers_of(gateway)) == WORKERS, within_s=15)
+        assert eventually(lambda: len(workers_of(gateway)) == WORKERS, within_s=30)
         yield gateway, tmp_path / "workers"
 
 
@@ -54,7 +56,7 @@ def call(gateway: Gateway, key: str | None = None) -> int:
     """Make one call on a connection of its own, so that any worker may take it."""
     headers = {"authorization": f"Bearer {key}"} if key else gateway.headers
     url = f"{gateway.url}/v1/chat/completions"
-    return httpx.post(url, json=CALL, headers=headers, trust_env=False, timeout=10).status_code
+    return httpx.post(url, json=CALL, headers=headers, trust_env=False, timeout=30).status_code
 
 
 def calls_counted(gateway: Gateway) -> float:
@@ -86,7 +88,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_counts_stay(place: tuple[Ga
         lambda: (
             len(workers_of(gateway)) == WORKERS and victim.pid not in {w.pid for w in workers_of(gateway)}
         ),
-        within_s=15,
+        within_s=30,
     )
     assert [call(gateway) for _ in range(20)] == [200] * 20
     assert eventually(lambda: calls_counted(gateway) == 40)
@@ -98,8 +100,8 @@ def test_a_revoked_key_stops_working_in_every_worker(place: tuple[Gateway, Path]
     assert [call(gateway, key) for _ in range(10)] == [200] * 10
     assert "key_" in keys(folder, "revoke", key)
     revoked_s = last_taken_s = time.monotonic()
-    while time.monotonic() < revoked_s + 2 * REVOKED_WITHIN_S:
+    while time.monotonic() < last_taken_s + QUIET_S:
         asked_s = time.monotonic()
         if call(gateway, key) == 200:
             last_taken_s = asked_s
-    assert last_taken_s - revoked_s < REVOKED_WITHIN_S
+        assert last_taken_s - revoked_s < REVOKED_WITHIN_S

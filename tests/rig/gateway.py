@@ -36,7 +36,7 @@ CREDENTIALS = ["${RIG_KEY_1}", "${RIG_KEY_2}"]
 """The same, as routing.yaml names them."""
 
 READY_WITHIN_S = 60.0
-STOPS_WITHIN_S = 15.0
+STOPS_WITHIN_S = 30.0
 
 
 class Gateway:
@@ -65,7 +65,7 @@ class Gateway:
         return httpx.Client(
             base_url=self.url,
             headers=headers,
-            timeout=settings.pop("timeout", 20),
+            timeout=settings.pop("timeout", 30),
             trust_env=False,
             **settings,
         )
@@ -194,7 +194,7 @@ def _die_with_parent() -> list[str]:
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
-def eventually(holds: Callable[[], object], within_s: float = 5.0) -> bool:
+def eventually(holds: Callable[[], object], within_s: float = 20.0) -> bool:
     """Poll until `holds()` is true; False when it was not within the time."""
     deadline_s = time.monotonic() + within_s
     while not holds():

@@ -6,6 +6,7 @@ import json
 
 from rig import chat
 from rig.faults.fault import (
+    GIVEN_UP,
     MAX_ANSWER_BYTES,
     Answered,
     Breaks,
@@ -39,7 +40,7 @@ from rig.faults.wire import (
 from rig.script import Answer, Cut, Pause, split_in_bytes
 
 UNREACHABLE = Falls(Told(502, "upstream_unreachable"))
-LATE = Falls(Told(504, "upstream_timeout"))
+LATE = Falls(GIVEN_UP)
 CUT = Falls(Told(502, "upstream_answer_cut"))
 BAD = Falls(Told(502, "upstream_bad_answer"))
 BROKEN = Breaks(BEGUN_TEXT, Told(502, "stream_broken"))

@@ -17,7 +17,7 @@ from rig.faults.doors import (
     talks_garbage,
     tls_of,
 )
-from rig.faults.fault import Answered, Fault, Verdict, both
+from rig.faults.fault import Answered, Fault, Limit, Verdict, both
 from rig.faults.wire import TEXT, WORDS, well
 from rig.script import plain
 from rig.upstream import Upstream, refusing_port, silent_port
@@ -25,19 +25,19 @@ from rig.upstream import Upstream, refusing_port, silent_port
 _NEVER = plain(b"never played: no request gets that far", 500)
 
 
-def _at(backend: str, verdict: Verdict = UNREACHABLE) -> Fault:
-    return both(backend, _NEVER, verdict, backend=backend)
+def _at(backend: str, verdict: Verdict = UNREACHABLE, meets: Limit = "none") -> Fault:
+    return both(backend, _NEVER, verdict, backend=backend, meets=meets)
 
 
 FAULTS = [
     _at("refused"),
-    _at("never_accepts", LATE),
+    _at("never_accepts", LATE, "connect"),
     _at("unknown_name"),
     _at("reset_at_once"),
     _at("closed_at_once"),
     _at("tls_to_a_plain_port"),
     _at("tls_answered_with_garbage"),
-    _at("tls_never_answered", LATE),
+    _at("tls_never_answered", LATE, "connect"),
     _at("certificate_expired"),
     _at("certificate_of_another_host"),
     _at("certificate_of_nobody"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rig.script import Answer, Header
 from rig.upstream import Seen
@@ -15,8 +16,13 @@ FIRST_TOKEN_MS = 320
 GAP_MS = 500
 DEADLINE_MS = 900
 CONNECT_MS = 300
+"""The limits that end a fault which nothing else ends; such a fault meets one of them."""
+PATIENCE_MS = 12_000
+"""The limits that are not meant to be met, however busy the machine is."""
 MAX_EVENT_BYTES = MAX_ANSWER_BYTES = 1 << 20
 """The limits that are set for all faults."""
+
+Limit = Literal["none", "connect", "first_token", "gap", "deadline"]
 
 Play = Answer | Callable[[Seen, int], Answer]
 """What is answered; a function is given the request, and how many of this call came before it."""
@@ -33,6 +39,10 @@ class Told:
     """Part of the message."""
     headers: Sequence[Header] = ()
     """What the client is told beside it, where nothing else answers."""
+
+
+GIVEN_UP = Told(504, "upstream_timeout")
+"""What the gateway says of an upstream that kept it waiting for too long."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,19 @@ class Fault:
     """It leaves a trace at its backend: each call gets one of its own."""
     repeated: bool = False
     """The transport may ask again: a connection out of its pool is gone before it has answered a byte."""
+    meets: Limit | None = None
+    """Which limit has to be short for it; None: its verdict says that."""
+
+    @property
+    def limit(self) -> Limit:
+        """The one limit that is short for it. All others are patient: a busy machine is not to meet them."""
+        if self.meets is not None:
+            return self.meets
+        verdicts = [case.verdict for case in (self.whole, self.stream) if case is not None]
+        if any(isinstance(verdict, Falls) and verdict.told == GIVEN_UP for verdict in verdicts):
+            return "first_token"
+        stalls = any(isinstance(verdict, Breaks) and verdict.told == GIVEN_UP for verdict in verdicts)
+        return "gap" if stalls else "none"
 
     def case(self, *, stream: bool) -> Case | None:
         return self.stream if stream else self.whole
@@ -113,7 +136,8 @@ def both(
     backend: str = "faulty",
     own_backend: bool = False,
     repeated: bool = False,
+    meets: Limit | None = None,
 ) -> Fault:
     """A fault that is the same for whole answers and for streams."""
     case = Case(play, verdict)
-    return Fault(name, case, case, backend, own_backend, repeated)
+    return Fault(name, case, case, backend, own_backend, repeated, meets)

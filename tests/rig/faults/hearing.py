@@ -18,6 +18,8 @@ from google import genai
 from google.genai import errors as google_errors
 from google.genai import types as google_types
 
+from rig.faults.wire import HEARD
+
 DIALECTS = ("chat", "responses", "messages", "gemini")
 QUESTION = "Where does the water go?"
 
@@ -53,7 +55,7 @@ class Listener:
         self._answers: list[_Recorded] = []
         transport = _recording(library, self._answers)
         self._http: Any = library.Client(
-            transport=transport, timeout=20, headers={"accept-encoding": "identity"}
+            transport=transport, timeout=30, headers={"accept-encoding": "identity"}
         )
         self._sdk = _sdk(dialect, url, key, self._http)
 
@@ -61,6 +63,7 @@ class Listener:
         """Put the question and take all of the answer; an error of the gateway is told, not raised."""
         heard = Heard(self.dialect, stream, asked_s=time.monotonic())
         self._answers.clear()
+        HEARD.clear()
         try:
             _ASK[self.dialect](self._sdk, heard, model)
         except (openai.APIError, anthropic.APIError, google_errors.APIError) as error:
@@ -91,6 +94,7 @@ def _recording(library: Any, answers: list[_Recorded]) -> Any:
         def __iter__(self) -> Iterator[bytes]:
             for piece in self._inner:
                 self._answer.pieces.append(piece)
+                HEARD.extend(piece)
                 yield piece
 
         def close(self) -> None:

@@ -25,7 +25,9 @@ from rig.faults.fault import (
     GAP_MS,
     MAX_ANSWER_BYTES,
     MAX_EVENT_BYTES,
+    PATIENCE_MS,
     Fault,
+    Limit,
 )
 from rig.faults.hearing import DIALECTS, Heard, Listener
 from rig.faults.wire import SPARE_WORDS, well
@@ -38,11 +40,17 @@ _MODES = {False: "whole", True: "stream"}
 _KEYS = {"two_keys": CREDENTIALS, "one_key": CREDENTIALS[:1]}
 
 LIMITS = {
-    "max_first_token_ms": FIRST_TOKEN_MS,
-    "max_latency_ms": FIRST_TOKEN_MS,
-    "max_gap_ms": GAP_MS,
-    "deadline_ms": DEADLINE_MS,
+    "max_first_token_ms": PATIENCE_MS,
+    "max_latency_ms": PATIENCE_MS,
+    "max_gap_ms": PATIENCE_MS,
+    "deadline_ms": PATIENCE_MS + 3000,
 }
+SHORT: dict[Limit, dict[str, int]] = {
+    "first_token": {"max_first_token_ms": FIRST_TOKEN_MS, "max_latency_ms": FIRST_TOKEN_MS},
+    "gap": {"max_gap_ms": GAP_MS},
+    "deadline": {"deadline_ms": DEADLINE_MS},
+}
+"""What the routes of a fault have that meets a limit; connecting is limited where its backend is."""
 FALLBACKS = [
     {"on": ["context_length"], "targets": [{"backend": "large"}]},
     {"on": ["content_filter"], "targets": [{"backend": "lenient"}]},
@@ -80,6 +88,11 @@ class Place:
     def fallbacks(self, model: str) -> list[Seen]:
         """Those that came to the others."""
         return [seen for seen in list(self.well.seen) if asked_model(seen) == model]
+
+    def forget(self) -> None:
+        """Forget what was seen."""
+        self.faulty.seen.clear()
+        self.well.seen.clear()
 
     def answer(self, seen: Seen) -> Answer:
         """Play the fault that the model's name says."""
@@ -120,6 +133,9 @@ def running_place(
         faulty, spring = enter(Upstream()), enter(Upstream())
         enter(authority.trusted())
         routing = _routing(known, doors, faulty, spring) | sections
+        for fault in known.values():
+            if fault.limit == "connect":
+                routing["backends"][fault.backend]["timeouts"] = {"connect_s": CONNECT_MS / 1000}
         for terms, way in ways.items():
             routing["routes"][f"{terms}-faulty-*"] = {"limits": LIMITS, "targets": _at("faulty")} | way
         gateway = enter(running_gateway(folder / "gateway", routing))
@@ -150,6 +166,12 @@ def _routing(
     for backend in [*doors, "faulty", *NATIVE]:
         routes[f"lone-{backend}-*"] = _route(backend, backed=False)
         routes[f"backed-{backend}-*"] = _route(backend, backed=True)
+    for fault in (one for one in faults.values() if one.limit in SHORT):
+        for terms in ("lone", "backed"):
+            route = _route(fault.backend, backed=terms == "backed")
+            routes[f"{terms}-{fault.backend}-{fault.name}.*"] = route | {
+                "limits": LIMITS | SHORT[fault.limit]
+            }
     for fault in (one for one in faults.values() if one.own_backend):
         for dialect, stream, terms in product(DIALECTS, (False, True), ("lone", "backed")):
             name = f"{terms}.{fault.name}.{dialect}.{_MODES[stream]}"
@@ -163,7 +185,7 @@ def _routing(
             "max_answer_bytes": MAX_ANSWER_BYTES,
             "watch": False,
         },
-        "timeouts": {"connect_s": CONNECT_MS / 1000, "first_byte_s": 5, "gap_s": 5, "total_s": 10},
+        "timeouts": dict.fromkeys(("connect_s", "first_byte_s", "gap_s", "total_s"), PATIENCE_MS / 1000),
         "backends": backends,
         "routes": routes,
     }

@@ -1,23 +1,22 @@
 """Checks what a client heard against a verdict, in its dialect; and what holds of every call.
 
 The last is: the text is exactly what it may be, a regular end comes with whole answers alone and once,
-an error never beside one, and no attempt begins after the deadline.
+an error never beside one, and nobody waits for what does not come.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
-from rig.faults.fault import DEADLINE_MS, Answered, Breaks, Falls, Final, Spare, Told, Verdict
+from rig.faults.fault import PATIENCE_MS, Answered, Breaks, Falls, Final, Spare, Told, Verdict
 from rig.faults.hearing import Heard
 from rig.faults.wire import SPARE_TEXT
 from rig.gateway import SECRETS
 from rig.sse import is_done, json_of, split_events
 
-LENIENCE_S = 0.6
-"""How late a busy machine may be."""
+WAITS_S = PATIENCE_MS / 2000
+"""Far more than the short limits, and far less than the patient ones: what a busy machine cannot blur."""
 
 _FINISHES = {
     "stop": {"chat": "stop", "responses": "completed", "messages": "end_turn", "gemini": "STOP"},
@@ -58,11 +57,12 @@ def check(heard: Heard, verdict: Verdict, *, fallback: bool) -> None:
         _check_refused(heard, verdict.told)
 
 
-def check_attempts(heard: Heard, begun_s: Sequence[float]) -> None:
-    """No attempt began after the deadline, and the client was not kept waiting much longer."""
-    late = [at_s for at_s in begun_s if at_s > heard.asked_s + DEADLINE_MS / 1000 + LENIENCE_S]
-    assert not late, f"{len(late)} of {len(begun_s)} attempts began after the deadline"
-    assert heard.seconds < DEADLINE_MS / 1000 + 2 * LENIENCE_S, heard.seconds
+def check_wait(heard: Heard) -> None:
+    """The client was not kept waiting for more than what the fault itself takes.
+
+    A gateway that waits where it should not, or past a short limit, waits until a patient one.
+    """
+    assert heard.seconds < WAITS_S, heard.seconds
 
 
 def _check_whole(heard: Heard, expected: Answered) -> None:

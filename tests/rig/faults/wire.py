@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rig import chat
@@ -22,7 +25,36 @@ SSE_TYPE = [("content-type", "text/event-stream")]
 HTML = b"<!doctype html><html><body><h1>Bad Gateway</h1><hr>nginx</body></html>"
 
 BREATH = Pause(0.1)
-"""Lets what was sent be read before the connection goes: what was not read by then may be discarded."""
+"""Lets what was sent be read before the connection goes: what was not read by then may be discarded.
+
+A stream that has begun to speak takes it until its client has heard `MARK`, however busy the machine is.
+"""
+MARK = WORDS[2].encode()
+HEARD = bytearray()
+"""What the client of the moment has heard so far: whoever asks clears it, and writes it down."""
+_LONGEST_BREATH_S = 5.0
+
+
+@dataclass(frozen=True)
+class _Breathing:
+    """The steps of a stream, each breath as long as it has to be."""
+
+    steps: list[Step]
+
+    def __iter__(self) -> Iterator[Step]:
+        said = b""
+        for step in self.steps:
+            said += step if isinstance(step, bytes) else b""
+            if step is BREATH and MARK in said:
+                yield from _until_heard()
+            else:
+                yield step
+
+
+def _until_heard() -> Iterator[Step]:
+    last_s = time.monotonic() + _LONGEST_BREATH_S
+    while MARK not in HEARD and time.monotonic() < last_s:
+        yield Pause(0.005)
 
 
 def said(text: str = TEXT, **more: Any) -> bytes:
@@ -53,7 +85,7 @@ def whole(body: bytes | Any, **more: Any) -> Answer:
 def stream(*steps: Step | list[bytes]) -> Answer:
     """A stream of these pieces, in chunks; it ends in order unless it is cut."""
     flat = [piece for step in steps for piece in (step if isinstance(step, list) else [step])]
-    return Answer(200, SSE_TYPE, flat, "chunked")
+    return Answer(200, SSE_TYPE, _Breathing(flat) if BREATH in flat else flat, "chunked")
 
 
 def raw(*steps: Step) -> Answer:
