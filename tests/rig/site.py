@@ -18,7 +18,9 @@ from rig.upstream import Upstream, refusing_port, silent_port
 
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 PATH = "/v1/chat/completions"
-TIMEOUTS = {"connect_s": 0.5, "first_byte_s": 0.7, "gap_s": 0.5, "total_s": 6}
+TIMEOUTS = {"connect_s": 0.5, "first_byte_s": 1.5, "gap_s": 1.5, "total_s": 6}
+PATIENCE = {"connect_s": 30, "first_byte_s": 30, "gap_s": 30}
+"""For upstreams that are never silent on purpose."""
 SERVER = {"drain_s": 1.5, "header_timeout_s": 3}
 
 JSON_TYPE = [("content-type", "application/json")]
@@ -66,11 +68,15 @@ def running_site(folder: Path, **changes: Any) -> Iterator[Site]:
         ports = {"dead": stack.enter_context(refusing_port()), "silent": stack.enter_context(silent_port())}
         urls = {name: f"http://127.0.0.1:{port}/v1" for name, port in ports.items()}
         urls |= {"first": first.base_url, "second": second.base_url}
+        backends: dict[str, Any] = {
+            name: {"base_url": url, "credentials": CREDENTIALS} for name, url in urls.items()
+        }
+        backends["second"]["timeouts"] = backends["dead"]["timeouts"] = PATIENCE
         routing = {
             "server": SERVER,
             "timeouts": TIMEOUTS,
             "breaker": PATIENT,
-            "backends": {name: {"base_url": url, "credentials": CREDENTIALS} for name, url in urls.items()},
+            "backends": backends,
             "routes": {
                 name: {"targets": [{"backend": b} for b in order], "retry": ONCE}
                 for name, order in ROUTES.items()
