@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import statistics
 import threading
 import time
 from collections import Counter
@@ -28,8 +29,7 @@ CALLS, CONNECTIONS = 20_000, 32
 RELOADS, WATCHED, BAD_EVERY = 100, 12, 20
 """How many edits, how many of them are left to be noticed, after how many comes a bad one."""
 LIVE_WITHIN_S = 1.0
-"""Of the fastest quarter: what holds the others up may be a busy machine. An edit that nobody notices fails
-by itself, after `NOTICED_WITHIN_S`."""
+"""The median: what holds up one of them may be a busy machine."""
 NOTICED_WITHIN_S = 30.0
 GROWN_BYTES = 30_000_000
 LETTERS = "ab"
@@ -231,7 +231,7 @@ def test_a_hundred_reloads_under_load_fail_no_call_mix_nothing_and_leak_nothing(
         >= RELOADS // BAD_EVERY
     )
     assert "rutes" not in place.detail()
-    assert sorted(place.live_s)[len(place.live_s) // 4] < LIVE_WITHIN_S
+    assert statistics.median(place.live_s) < LIVE_WITHIN_S
 
     assert eventually(lambda: place.holdings()["a"] == 0), "an old configuration is still open"
     assert eventually(lambda: beside_the_pool(place.holdings()) <= beside_the_pool(held) + 2), (

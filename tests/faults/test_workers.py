@@ -20,9 +20,7 @@ from rig.script import plain
 from rig.upstream import Upstream
 
 WORKERS = 2
-QUIET_S = 2.0
-REVOKED_WITHIN_S = 10.0
-"""On a busy machine; a worker that does not hear of it takes the key for as long as anybody asks."""
+REVOKED_WITHIN_S = 2.0
 CALL = {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -100,8 +98,8 @@ def test_a_revoked_key_stops_working_in_every_worker(place: tuple[Gateway, Path]
     assert [call(gateway, key) for _ in range(10)] == [200] * 10
     assert "key_" in keys(folder, "revoke", key)
     revoked_s = last_taken_s = time.monotonic()
-    while time.monotonic() < last_taken_s + QUIET_S:
+    while time.monotonic() < revoked_s + 2 * REVOKED_WITHIN_S:
         asked_s = time.monotonic()
         if call(gateway, key) == 200:
             last_taken_s = asked_s
-        assert last_taken_s - revoked_s < REVOKED_WITHIN_S
+    assert last_taken_s - revoked_s < REVOKED_WITHIN_S

@@ -34,7 +34,7 @@ def ask(
 
 
 TRIES = 5
-"""A busy machine may be late in one of them, though not in all."""
+"""A busy machine may be late in one of them, though not in all; what is told has to be right in each."""
 
 
 @pytest.mark.parametrize("pause_s", [0.4, 1.2])
@@ -42,10 +42,7 @@ def test_usage_is_waited_for(
     client: httpx.Client, gateway: Gateway, upstream: Upstream, pause_s: float
 ) -> None:
     steps = (*WORDS, Pause(pause_s), USAGE, DONE)
-    for _ in range(TRIES):
-        body, line = ask(client, gateway, upstream, *steps)
-        if line["tokens"] == "reported":
-            break
+    body, line = ask(client, gateway, upstream, *steps)
     assert is_done(split_events(body)[-1])
     assert line["input_tokens"] == TOLD
     assert line["tokens"] == "reported"
@@ -54,26 +51,23 @@ def test_usage_is_waited_for(
 def test_who_has_told_all_is_not_waited_for(
     client: httpx.Client, gateway: Gateway, upstream: Upstream
 ) -> None:
-    for _ in range(TRIES):
+    def took_s() -> float:
         began_s = monotonic()
         body, line = ask(client, gateway, upstream, *WORDS, USAGE, Cut.HANG)
-        if (took_s := monotonic() - began_s) < 1.5:  # two seconds are waited for usage
-            break
-    assert took_s < 1.5
-    assert is_done(split_events(body)[-1])
-    assert line["input_tokens"] == TOLD
-    assert line["tokens"] == "reported"
+        took_s = monotonic() - began_s
+        assert is_done(split_events(body)[-1])
+        assert (line["input_tokens"], line["tokens"]) == (TOLD, "reported")
+        return took_s
+
+    assert any(took_s() < 1.5 for _ in range(TRIES)), "two seconds are waited for usage"
 
 
 def test_usage_that_never_comes_is_counted_and_its_client_not_kept_for_long(
     client: httpx.Client, gateway: Gateway, upstream: Upstream
 ) -> None:
-    for _ in range(TRIES):
-        began_s = monotonic()
-        body, line = ask(client, gateway, upstream, *WORDS, Cut.HANG)
-        if (took_s := monotonic() - began_s) < 6:  # the limit on pauses ends it after ten
-            break
-    assert 1.9 < took_s < 6
+    began_s = monotonic()
+    body, line = ask(client, gateway, upstream, *WORDS, Cut.HANG)
+    assert 1.9 < monotonic() - began_s < 6
     assert is_done(split_events(body)[-1])
     assert line["input_tokens"] == COUNTED
     assert line["tokens"] == "counted"
