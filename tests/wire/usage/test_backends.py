@@ -173,9 +173,11 @@ def test_a_deployment_that_asked_to_be_left_alone_says_until_when(
         return plain({"error": {"message": "slow down"}}, 429, headers=[("retry-after", "40")])
 
     upstream.answer_with(refuse)
+    began_s = time.time()
     assert call(gateway, "slow") == 429
+    ended_s = time.time()
     well = told(gateway)["well", "m"]
-    assert well["rests_until"] - time.time() == pytest.approx(40, abs=20)
+    assert began_s + 39 <= well["rests_until"] <= ended_s + 41
     assert "left alone" in well["rest_why"]
     assert (well["obstacle"]["cause"], well["obstacle"]["until"]) == ("rate_limited", well["rests_until"])
     assert well["breaker"]["state"] == "closed"
