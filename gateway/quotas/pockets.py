@@ -18,10 +18,10 @@ class Pocket:
 
     __slots__ = (
         "_asked_ms",
+        "_is_wishing",
         "_lease",
         "_used_ms",
         "_wish",
-        "_wishes",
         "alone",
         "awaited",
         "backs",
@@ -54,7 +54,7 @@ class Pocket:
         self._asked_ms = self._used_ms = now_ms
         self.told_us = 0
         self._wish = 0
-        self._wishes = False
+        self._is_wishing = False
         """One ask that wishes is under way: calls of one moment do not each have a part of what is left."""
         self._lease = 0
 
@@ -74,8 +74,8 @@ class Pocket:
         if need:
             often = now_ms - self._asked_ms < _OFTEN_MS
             self._wish = min(self._wish * 2, _LARGEST_WISH) if often and self._wish else need * _FIRST_WISH
-            wish = 0 if self._wishes else self._wish
-            self._wishes, self._asked_ms = True, now_ms
+            wish = 0 if self._is_wishing else self._wish
+            self._is_wishing, self._asked_ms = True, now_ms
         back = tuple(self.backs.items())
         self.backs.clear()
         return Ask(self.counter, need, wish, back, self._seen(now_ms), self.told_us, over)
@@ -191,7 +191,7 @@ class Pocket:
 
     def _heard(self, ask: Ask) -> None:
         if ask.wish:
-            self._wishes = False
+            self._is_wishing = False
 
     def _drop_stale(self, now_ms: int) -> None:
         if self.free and now_ms >= self.until_ms:
